@@ -1,0 +1,92 @@
+"""The fleet: its devices, and how each run finds them again or registers them."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from devicehub.simulator import catalogue
+from devicehub.simulator.client import Say
+from devicehub.simulator.session import Session
+
+BATCH = 500
+PAGE = 100
+SHORTEST_INTERVAL, LONGEST_INTERVAL = 5, 86_400
+
+Known = dict[str, dict[str, Any]]
+
+
+class Unregistered(Exception):
+    """Some devices could not be registered; the message names one and says why."""
+
+
+@dataclass(slots=True)
+class Device:
+    """One simulated device; `slot` is its behaviour's own note, `presence` what the server last called it."""
+
+    number: int
+    id: str
+    readings: dict[str, float] = field(default_factory=dict)
+    slot: float = 0.0
+    failures: int = 0
+    presence: str | None = None
+
+    @property
+    def kind(self) -> catalogue.Kind:
+        return catalogue.kind(self.number)
+
+
+def assemble(session: Session, count: int, interval: float, say: Say) -> list[Device]:
+    """The first `count` devices of this organization's fleet, registering those it does not have yet."""
+    promised = min(max(math.ceil(interval), SHORTEST_INTERVAL), LONGEST_INTERVAL)
+    known = _find(session)
+    missing = [number for number in range(1, count + 1) if catalogue.serial_number(number) not in known]
+    if missing:
+        refusals = _register(session, missing, promised)
+        known = _find(session)
+        _check(missing, known, refusals)
+    say(f"{count - len(missing):,} devices found by serial number, {len(missing):,} registered.")
+    documents = [known[catalogue.serial_number(number)] for number in range(1, count + 1)]
+    _allow(session, documents, promised)
+    return [Device(number, document["id"]) for number, document in enumerate(documents, start=1)]
+
+
+def _find(session: Session) -> Known:
+    """The fleet as the server knows it, by serial number."""
+    return {device["serialNumber"]: device for page in _pages(session) for device in page}
+
+
+def _pages(session: Session) -> Iterator[list[dict[str, Any]]]:
+    page, more = 0, True
+    while more:
+        page += 1
+        query = f"search={catalogue.SERIAL_PREFIX}&sort=createdAt&limit={PAGE}&page={page}"
+        listing = session.insist("GET", f"/api/devices?{query}")
+        yield listing["items"]
+        more = listing["pagination"]["hasNext"]
+
+
+def _register(session: Session, numbers: Sequence[int], interval: int) -> dict[str, dict[str, Any]]:
+    """Register these devices; answers the problems of those that were refused, by serial number."""
+    refusals: dict[str, dict[str, Any]] = {}
+    for start in range(0, len(numbers), BATCH):
+        batch = [catalogue.registration(number, interval) for number in numbers[start : start + BATCH]]
+        once = {"Idempotency-Key": str(uuid4())}
+        results = session.insist("POST", "/api/devices/batch", {"devices": batch}, once)["items"]
+        refusals |= {batch[r["index"]]["serialNumber"]: r["error"] for r in results if "device" not in r}
+    return refusals
+
+
+def _check(numbers: Sequence[int], known: Known, refusals: dict[str, dict[str, Any]]) -> None:
+    """A device that is there is well, even when another simulator was quicker to register it."""
+    for serial in map(catalogue.serial_number, numbers):
+        if serial not in known:
+            raise Unregistered(f"{serial} could not be registered: {refusals.get(serial, 'not listed')}")
+
+
+def _allow(session: Session, documents: Sequence[dict[str, Any]], interval: int) -> None:
+    """Let devices of an earlier, faster run beat this rarely without being taken for late."""
+    for document in documents:
+        if document["heartbeatInterval"] < interval:
+            session.insist("PATCH", f"/api/devices/{document['id']}", {"heartbeatInterval": interval})

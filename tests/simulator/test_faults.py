@@ -1,0 +1,270 @@
+"""A server that is slow, limited, away or forgetful, and what the fleet makes of it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from threading import Event
+from typing import Any
+
+import pytest
+
+from devicehub.simulator.behaviour import Steady
+from devicehub.simulator.client import Client, NoAnswer
+from devicehub.simulator.fleet import Device, Unregistered, assemble
+from devicehub.simulator.runner import Run
+from devicehub.simulator.session import Account, Session, SignInLost
+from tests.simulator.stub import Answer, Fault, Request, Stub, eventually, problem, serving
+
+ACCOUNT = Account("someone@example.com", "a long password")
+
+
+@pytest.fixture
+def session(stub: Stub) -> Iterator[Session]:
+    stub.users[ACCOUNT.email] = ACCOUNT.password
+    with closing(Client(stub.url, timeout=5)) as client:
+        yield Session.begin(client, ACCOUNT, print)
+
+
+@contextmanager
+def beating(session: Session, devices: Sequence[Device], connections: int = 8) -> Iterator[Run]:
+    """A fleet that beats every 20 ms."""
+    run = Run(session, devices, Steady(0.02), connections)
+    run.start()
+    try:
+        yield run
+    finally:
+        run.stop()
+
+
+def first(path_end: str, answer: Answer) -> Fault:
+    """The first request to a path of this end is answered so; the others as usual."""
+    left = [answer]
+    return lambda request: left.pop() if left and request.path.endswith(path_end) else None
+
+
+def test_a_fleet_beats_over_no_more_connections_than_it_was_given(stub: Stub, session: Session) -> None:
+    busy, most, gate = set[str](), list[int](), Event()
+
+    def crowd(request: Request) -> None:
+        busy.add(request.path)
+        most.append(len(busy))
+        gate.wait(10)
+        busy.discard(request.path)
+
+    fleet = assemble(session, 20, 5, print)
+    stub.fault = crowd
+    with beating(session, fleet, connections=3) as run:
+        eventually(lambda: len(busy) == 3)
+        gate.set()
+        eventually(lambda: len(stub.beats) == 20)
+    assert max(most) == 3
+    assert run.tally.clean
+
+
+def test_a_device_whose_beat_is_unanswered_is_not_beaten_again(stub: Stub, session: Session) -> None:
+    slow, *others = fleet = assemble(session, 5, 5, print)
+    gate = Event()
+
+    def stall(request: Request) -> None:
+        if slow.id in request.path:
+            gate.wait(10)
+
+    stub.fault = stall
+    with beating(session, fleet) as run:
+        eventually(lambda: min(stub.beats[other.id] for other in others) >= 10)
+        assert len(stub.asked(f"/api/devices/{slow.id}/heartbeat")) == 1
+        gate.set()
+        eventually(lambda: stub.beats[slow.id] >= 2)
+    assert run.tally.missed >= 5
+    assert run.tally.clean
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [problem(503, "DATABASE_UNAVAILABLE"), problem(429, "DEVICE_RATE_LIMIT_EXCEEDED", Retry_After="1")],
+)
+def test_a_server_that_says_later_is_asked_again_and_the_refusal_counted(
+    stub: Stub, session: Session, refusal: Answer
+) -> None:
+    fleet = assemble(session, 1, 5, print)
+    stub.fault = first("/heartbeat", refusal)
+    with beating(session, fleet) as run:
+        eventually(lambda: run.tally.ok >= 2)
+    assert run.tally.errors == {f"{refusal[0]} {(refusal[1] or {})['code']}": 1}
+    assert not run.tally.clean
+
+
+def test_a_device_put_off_does_not_keep_the_others_from_beating(stub: Stub, session: Session) -> None:
+    limited, *others = fleet = assemble(session, 5, 5, print)
+    refusal = problem(429, "DEVICE_RATE_LIMIT_EXCEEDED", Retry_After="600")
+    stub.fault = lambda request: refusal if limited.id in request.path else None
+    with beating(session, fleet) as run:
+        eventually(lambda: min(stub.beats[other.id] for other in others) >= 10)
+    assert len(stub.asked(f"/api/devices/{limited.id}/heartbeat")) == 1
+    assert run.tally.failed == 1
+    assert run.online == 4
+
+
+def test_a_device_that_is_gone_is_an_error_of_its_own_only(stub: Stub, session: Session) -> None:
+    gone, *others = fleet = assemble(session, 3, 5, print)
+    stub.fault = lambda request: problem(404, "DEVICE_NOT_FOUND") if gone.id in request.path else None
+    with beating(session, fleet) as run:
+        eventually(lambda: min(stub.beats[other.id] for other in others) >= 5)
+    assert set(run.tally.errors) == {"404 DEVICE_NOT_FOUND"}
+    assert run.online == 2
+
+
+def test_expired_tokens_are_refreshed_once_for_the_whole_fleet(stub: Stub, session: Session) -> None:
+    fleet = assemble(session, 20, 5, print)
+    with beating(session, fleet, connections=16) as run:
+        for expiry in range(1, 4):
+            stub.expire()
+            eventually(lambda expiry=expiry: len(stub.asked("/api/auth/refresh")) == expiry)
+            beats = run.tally.ok
+            eventually(lambda beats=beats: run.tally.ok > beats + 40)
+    assert len(stub.asked("/api/auth/refresh")) == 3
+    assert len(stub.asked("/api/auth/login")) == 1
+    assert run.tally.clean
+
+
+def test_tokens_are_refreshed_before_they_end(stub: Stub) -> None:
+    stub.users[ACCOUNT.email] = ACCOUNT.password
+    stub.lifetime = 0
+    with closing(Client(stub.url)) as client:
+        session = Session.begin(client, ACCOUNT, print)
+        assert session.request("GET", "/api/devices?page=1&limit=1").ok
+    refused = [
+        request for request in stub.requests if request.headers.get("authorization") == "Bearer access-1"
+    ]
+    assert len(stub.asked("/api/auth/refresh")) == 1
+    assert not refused, "the ended token was tried first"
+
+
+def test_a_session_that_was_ended_signs_in_again(stub: Stub, session: Session) -> None:
+    fleet = assemble(session, 3, 5, print)
+    stub.expire()
+    stub.fault = first("/refresh", problem(401, "REFRESH_TOKEN_REUSED"))
+    with beating(session, fleet) as run:
+        eventually(lambda: run.tally.ok >= 5)
+    assert len(stub.asked("/api/auth/login")) == 2
+    assert run.tally.clean
+
+
+def test_an_account_that_is_no_longer_let_in_ends_the_run(stub: Stub, session: Session) -> None:
+    fleet = assemble(session, 3, 5, print)
+    stub.expire()
+    stub.users.clear()
+    stub.fault = lambda request: problem(401, "INVALID_REFRESH_TOKEN") if "refresh" in request.path else None
+    with beating(session, fleet) as run:
+        assert run.ended.wait(10)
+    assert isinstance(run.failure, SignInLost)
+    assert ACCOUNT.email in str(run.failure)
+
+
+def test_a_server_that_hangs_up_between_requests_is_no_error(stub: Stub, session: Session) -> None:
+    fleet = assemble(session, 5, 5, print)
+    stub.hang_up = True
+    with beating(session, fleet, connections=2) as run:
+        eventually(lambda: run.tally.ok >= 30)
+    assert run.tally.clean
+
+
+def test_a_server_that_went_away_is_found_again_when_it_returns() -> None:
+    restarted = Stub(users={ACCOUNT.email: ACCOUNT.password}, hang_up=True)
+    with serving(restarted):
+        client = Client(restarted.url)
+        session = Session.begin(client, ACCOUNT, print)
+        fleet = assemble(session, 2, 5, print)
+    with closing(client), beating(session, fleet) as run:
+        eventually(lambda: run.tally.failed >= 2)
+        assert run.online == 0
+        with serving(restarted, port=int(client.url.rpartition(":")[2])):
+            eventually(lambda: run.online == 2)
+            run.stop()
+    assert set(run.tally.errors) == {"no answer: connection refused"}
+
+
+def test_beats_still_unanswered_at_the_end_are_told_and_are_no_success(stub: Stub, session: Session) -> None:
+    fleet = assemble(session, 2, 5, print)
+    gate = Event()
+    stub.fault = lambda _: gate.wait(10) and None
+    run = Run(session, fleet, Steady(0.02), connections=2)
+    run.start()
+    eventually(lambda: run.tally.pending == 2)
+    run.stop(grace=0)
+    assert "unanswered" in run.tally.summary()
+    assert not run.tally.clean
+    gate.set()
+    run.stop()
+
+
+def test_a_bug_in_a_scenario_ends_the_run_instead_of_losing_a_device(session: Session) -> None:
+    class Broken(Steady):
+        def beat(self, device: Device) -> dict[str, Any]:
+            raise LookupError("nothing to say")
+
+    run = Run(session, assemble(session, 3, 5, print), Broken(0.02), connections=1)
+    run.start()
+    assert run.ended.wait(10)
+    run.stop()
+    assert isinstance(run.failure, LookupError)
+
+
+def test_a_fleet_is_registered_in_batches_of_at_most_500_each_under_a_key_of_its_own(
+    stub: Stub, session: Session
+) -> None:
+    fleet = assemble(session, 1100, 5, print)
+    batches = stub.asked("/api/devices/batch")
+    assert [len(batch.body["devices"]) for batch in batches] == [500, 500, 100]
+    assert len({batch.headers["idempotency-key"] for batch in batches}) == 3
+    assert [stub.devices[one.id]["serialNumber"] for one in fleet] == [f"SIM-{n:06d}" for n in range(1, 1101)]
+
+
+def test_a_batch_asked_again_after_an_outage_carries_the_same_key(stub: Stub, session: Session) -> None:
+    stub.fault = first("/batch", problem(503, "DATABASE_UNAVAILABLE"))
+    assemble(session, 3, 5, print)
+    one, two = stub.asked("/api/devices/batch")
+    assert one.headers["idempotency-key"] == two.headers["idempotency-key"]
+    assert one.body == two.body
+
+
+def test_only_the_devices_that_are_missing_are_registered(stub: Stub, session: Session) -> None:
+    before = assemble(session, 3, 5, print)
+    after = assemble(session, 5, 5, print)
+    assert after[:3] == before
+    assert [len(batch.body["devices"]) for batch in stub.asked("/api/devices/batch")] == [3, 2]
+
+
+def test_a_fleet_registered_meanwhile_by_another_simulator_is_shared(stub: Stub, session: Session) -> None:
+    def race(request: Request) -> None:
+        if request.path.endswith("/batch"):
+            stub.fault = lambda _: None
+            assemble(session, 3, 5, print)
+
+    stub.fault = race
+    assert len(assemble(session, 3, 5, print)) == 3
+    assert len(stub.devices) == 3
+
+
+def test_a_device_that_cannot_be_registered_is_named_with_the_reason(stub: Stub, session: Session) -> None:
+    error = {"code": "VALIDATION_ERROR", "detail": "No room."}
+    items = [{"index": 0, "status": 422, "error": error}]
+    stub.fault = first("/batch", (200, {"items": items}, {}))
+    with pytest.raises(Unregistered, match=r"SIM-000001 .*No room\."):
+        assemble(session, 1, 5, print)
+
+
+def test_a_slower_run_lengthens_the_interval_its_devices_promise(stub: Stub, session: Session) -> None:
+    assemble(session, 2, 0.5, print)
+    assert [device["heartbeatInterval"] for device in stub.devices.values()] == [5, 5]
+    assemble(session, 2, 29.5, print)
+    assert [device["heartbeatInterval"] for device in stub.devices.values()] == [30, 30]
+    assemble(session, 2, 10, print)
+    assert [device["heartbeatInterval"] for device in stub.devices.values()] == [30, 30]
+
+
+def test_a_server_that_never_answers_is_given_up_on(stub: Stub) -> None:
+    gate = Event()
+    stub.fault = lambda _: gate.wait(10) and None
+    with closing(Client(stub.url, timeout=0.05)) as client, pytest.raises(NoAnswer, match="timed out"):
+        client.request("GET", "/health")
+    gate.set()
