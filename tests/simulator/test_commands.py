@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from click.testing import CliRunner, Result
@@ -49,7 +50,7 @@ def test_the_first_run_signs_up_a_demo_account_and_prints_it(stub: Stub) -> None
     assert result.exit_code == 0, result.output
     assert f"Signed up a demo account: {email}, password {password}" in result.output
     assert "3 registered" in result.output
-    assert len(stub.beats) == 3
+    assert stub.beats
 
 
 def test_the_account_is_kept_for_this_server_where_only_its_owner_reads(stub: Stub) -> None:
@@ -178,17 +179,20 @@ def test_progress_is_shown_while_the_fleet_runs(
 ) -> None:
     monkeypatch.setattr(progress, "LOG_EVERY", 0.05)
     monkeypatch.setattr(progress, "GLANCE", 0.05)
-    seen = Console(file=io.StringIO(), force_terminal=terminal, width=120)
+    screen = io.StringIO()
+    seen = Console(file=screen, force_terminal=terminal, width=120)
     stub.users["me@example.com"] = "my own password"
     with closing(Client(stub.url)) as client:
         session = Session.begin(client, Account("me@example.com", "my own password"), print)
         fleet = Run(session, assemble(session, 3, 5, print), Steady(0.02), connections=3)
+        watching = Thread(target=progress.watch, args=(fleet, None, seen))
         fleet.start()
-        progress.watch(fleet, 0.5, seen)
+        watching.start()
+        eventually(lambda: "3/3 online" in screen.getvalue())
+        fleet.ended.set()
+        watching.join()
         fleet.stop()
-    output = seen.file.getvalue()
-    assert "3/3 online" in output
-    assert ("\x1b[" in output) is terminal
+    assert ("\x1b[" in screen.getvalue()) is terminal
 
 
 def test_a_limit_on_signing_in_is_waited_out(stub: Stub) -> None:
