@@ -1,0 +1,66 @@
+# Everything a person types. `make help` lists it. Nothing here needs more than git, Python 3.11+ and make,
+# except `test-clients`, which needs Node.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+
+help: ## list the commands
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+run: $(VENV)/.installed ## set everything up and run DeviceHub with servers of its own
+	@$(BIN)/python -m devicehub
+
+test: $(VENV)/.installed-dev ## set everything up and run the tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+cover: $(VENV)/.installed-dev ## run the tests and report branch coverage; below 90 % fails
+	$(BIN)/python -m coverage erase
+	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report= $(ARGS)
+	$(BIN)/python -m coverage report --fail-under 90
+
+test-clients: $(VENV)/.installed-dev ## drive a running server with the official JavaScript clients and newman (needs Node)
+	cd tests/clients && npm ci --no-audit --no-fund --silent
+	$(BIN)/python -m pytest -p no:cacheprovider tests/clients $(ARGS)
+
+fuzz: $(VENV)/.installed-dev ## run schemathesis against a running server of its own
+	$(BIN)/python -m pytest tests/fuzz $(ARGS)
+
+bench: $(VENV)/.installed-dev ## measure side by side, print figures
+	$(BIN)/python -m tests.bench
+
+lint: $(VENV)/.installed-dev ## check style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev ## mend the style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+postman: $(VENV)/.installed-dev ## make the Postman collection from the OpenAPI document
+	$(BIN)/python -m devicehub.cli postman > postman/devicehub.postman_collection.json
+
+lock: ## pin every requirement with its hashes (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q requirements.in -o requirements.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q requirements-dev.in -o requirements-dev.txt
+
+clean: ## remove what was made here, your data in var/ not
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis htmlcov .coverage* tests/clients/node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.installed: requirements.txt pyproject.toml
+	@echo "Setting up Python packages in $(VENV) (once) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+.PHONY: help run test cover test-clients fuzz bench lint format postman lock clean
