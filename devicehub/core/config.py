@@ -1,0 +1,212 @@
+"""Settings: read once from the environment and `.env`, typed, and refused with a sentence when wrong."""
+
+import json
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+from urllib.parse import quote
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+SHORTEST_SECRET = 32
+SAMPLE_SECRETS = re.compile(r"change[-_ ]?me|secret[-_ ]?key|example|your[-_ ]|sample|password|default", re.I)
+
+
+class ConfigurationError(Exception):
+    """The settings are wrong; the message is one sentence a person can act on."""
+
+
+def _size(value: Any) -> Any:
+    """`10mb`, `512 KB` or a plain number of bytes."""
+    match = re.fullmatch(r"(\d+)\s*(b|kb|mb|gb)?", str(value).strip().lower())
+    if not match:
+        raise ValueError("write a size such as 10mb, 512kb or 1048576")
+    return int(match[1]) * {"b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}[match[2] or "b"]
+
+
+def _words(value: Any) -> Any:
+    return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+
+def _limit(window: str) -> BeforeValidator:
+    """`5` (of the class's own window) or `5 per minute`."""
+
+    def parse(value: Any) -> str:
+        match = re.fullmatch(r"(\d+)(?:\s*(?:per|/)\s*(second|minute|hour|day))?", str(value).strip())
+        if not match or int(match[1]) < 1:
+            raise ValueError(f"write a limit such as 5 (per {window}) or 5 per minute")
+        return f"{int(match[1])} per {match[2] or window}"
+
+    return BeforeValidator(parse)
+
+
+Size = Annotated[int, BeforeValidator(_size)]
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+PerMinute = Annotated[str, _limit("minute")]
+PerHour = Annotated[str, _limit("hour")]
+
+
+class Settings(BaseSettings):
+    """Every setting there is; `.env.example` and the README's table name the same ones (a test compares)."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    app_env: Literal["development", "production"] = "production"
+    devicehub_role: Literal["all", "api", "realtime"] = "all"
+    devicehub_var: Path = Path("var")
+    port: int = Field(5000, ge=1, le=65535)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_file: Path | None = None
+    slow_request_ms: int = Field(200, ge=1)
+
+    mongodb_uri: str = ""
+    db_max_pool_size: int = Field(10, ge=1)
+    db_min_pool_size: int = Field(2, ge=0)
+    db_timeout_ms: int = Field(2500, ge=100)
+
+    redis_url: str = ""
+    redis_host: str = ""
+    redis_port: int = 6379
+    redis_password: str = ""
+    redis_db: int = 0
+    redis_timeout_ms: int = Field(250, ge=10)
+
+    jwt_secret: str = ""
+    jwt_secret_previous: str = ""
+    jwt_refresh_secret: str = ""
+    jwt_issuer: str = "devicehub"
+    access_token_ttl: int = Field(900, ge=10)
+    refresh_token_ttl: int = Field(604_800, ge=60)
+    session_max_age: int = Field(2_592_000, ge=60)
+    sessions_per_user: int = Field(20, ge=1)
+    bcrypt_rounds: int = Field(12, ge=4, le=16)
+    password_hash_queue: int = Field(128, ge=1)
+
+    allowed_origins: Words = ()
+    trusted_proxies: int = Field(0, ge=0)
+    max_request_size: Size = 10 << 20
+
+    auth_rate_limit: PerMinute = "5 per minute"
+    refresh_rate_limit: PerMinute = "30 per minute"
+    device_rate_limit: PerMinute = "100 per minute"
+    ingest_rate_limit: PerMinute = "120 per minute"
+    web_concurrency: int = Field(1, ge=1)
+    general_rate_limit: PerMinute = "200 per minute"
+
+    cache_devices_ttl: int = Field(1800, ge=1)
+    cache_profile_ttl: int = Field(900, ge=1)
+    event_window: int = Field(10_000, ge=1)
+
+    @model_validator(mode="after")
+    def _refuse_what_is_unsafe(self) -> Self:
+        if self.app_env == "production":
+            for name in ("jwt_secret", "jwt_refresh_secret"):
+                _refuse_weak(name.upper(), getattr(self, name))
+            if "*" in self.allowed_origins:
+                raise ValueError("ALLOWED_ORIGINS must name the origins in production; * would let any page in")
+        present = [s for s in (self.jwt_secret, self.jwt_refresh_secret, self.jwt_secret_previous) if s]
+        if len(set(present)) != len(present):
+            raise ValueError("JWT_SECRET, JWT_REFRESH_SECRET and JWT_SECRET_PREVIOUS must all differ")
+        return self
+
+    @property
+    def is_development(self) -> bool:
+        return self.app_env == "development"
+
+    @property
+    def redis_address(self) -> str:
+        """REDIS_URL, or the URL that REDIS_HOST and its companions spell; empty when neither is set."""
+        if self.redis_url or not self.redis_host:
+            return self.redis_url
+        password = f":{quote(self.redis_password, safe='')}@" if self.redis_password else ""
+        return f"redis://{password}{self.redis_host}:{self.redis_port}/{self.redis_db}"
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def _refuse_weak(name: str, secret: str) -> None:
+    if not secret:
+        raise ValueError(f"{name} is not set; production needs one of at least {SHORTEST_SECRET} bytes")
+    if len(secret.encode()) < SHORTEST_SECRET:
+        raise ValueError(f"{name} is shorter than {SHORTEST_SECRET} bytes")
+    if SAMPLE_SECRETS.search(secret) or len(set(secret)) < 8:
+        raise ValueError(f"{name} looks like a sample; make a random one")
+
+
+def read(kind: type[AnySettings], **overrides: Any) -> AnySettings:
+    """What the environment and `.env` say, `overrides` first.
+
+    Raises ConfigurationError with one sentence for each thing that is wrong.
+    """
+    try:
+        return kind(**overrides)
+    except ValidationError as error:
+        raise ConfigurationError(_sentences(error)) from None
+
+
+def load(**overrides: Any) -> Settings:
+    """The settings of a process that serves: what is there, complete.
+
+    Raises ConfigurationError when it is not. In development, secrets that are missing are made once and kept in
+    the `var` folder.
+    """
+    settings = read(Settings, **overrides)
+    if not settings.mongodb_uri or not settings.redis_address:
+        missing = "REDIS_URL" if settings.mongodb_uri else "MONGODB_URI"
+        raise ConfigurationError(
+            f"{missing} is not set: set it, or start with `make run`, which brings a server of its own."
+        )
+    if settings.is_development and not (settings.jwt_secret and settings.jwt_refresh_secret):
+        kept = _development_secrets(settings.devicehub_var / "secrets.json")
+        missing_ones = {name: value for name, value in kept.items() if not getattr(settings, name)}
+        settings = settings.model_copy(update=missing_ones)
+    return settings
+
+
+_current: Settings | None = None
+
+
+def use(settings: Settings) -> None:
+    """Make `settings` the process's own; `create_app` does, once."""
+    global _current
+    _current = settings
+
+
+def current() -> Settings:
+    """The process's settings."""
+    if _current is None:
+        raise RuntimeError("config.use() has not been called")
+    return _current
+
+
+def _sentences(error: ValidationError) -> str:
+    def sentence(part: Any) -> str:
+        name = ".".join(str(step) for step in part["loc"]).upper()
+        reason = part["msg"].removeprefix("Value error, ")
+        return f"{name}: {reason}." if name else f"{reason}."
+
+    return " ".join(sentence(part) for part in error.errors())
+
+
+def _development_secrets(path: Path) -> dict[str, str]:
+    """The secrets kept at `path`, made there first by whichever process comes first."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = {name: secrets.token_urlsafe(48) for name in ("jwt_secret", "jwt_refresh_secret")}
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        draft.touch(mode=0o600)
+        draft.write_text(json.dumps(made))
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    kept: dict[str, str] = json.loads(path.read_text())
+    return kept

@@ -1,0 +1,29 @@
+"""Secrets and proofs: random tokens, keyed hashes, constant-time comparison."""
+
+import base64
+import hashlib
+import hmac
+import secrets
+
+
+def random_token(size: int = 32) -> str:
+    """`size` random bytes as URL-safe text without padding."""
+    return secrets.token_urlsafe(size)
+
+
+def mac(key: str, *parts: object) -> str:
+    """HMAC-SHA256 over `parts`, joined so that no two lists of parts read the same; URL-safe base64."""
+    message = "|".join(str(part) for part in parts).encode()
+    digest = hmac.new(key.encode(), message, hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two secrets are equal, in a time that does not tell where they differ."""
+    return hmac.compare_digest(one.encode(), other.encode())
+
+
+def digest(content: bytes | str, size: int = 16) -> str:
+    """A short, unkeyed fingerprint in hex (BLAKE2b), for ETags and cache keys; never for secrets."""
+    raw = content.encode() if isinstance(content, str) else content
+    return hashlib.blake2b(raw, digest_size=size).hexdigest()

@@ -1,0 +1,23 @@
+"""What every document shares: no index is made behind the migrations' back, and the caller comes first."""
+
+from typing import Any, ClassVar
+
+from bson import ObjectId
+from mongoengine import Document as MongoEngineDocument
+from mongoengine import QuerySet
+
+from devicehub.core.actor import Actor
+
+
+class Document(MongoEngineDocument):
+    """The base of every document; collections and indexes are made by `migrations_indexes/` only."""
+
+    meta: ClassVar[dict[str, Any]] = {"abstract": True, "auto_create_index": False, "strict": False}
+
+
+class TenantQuerySet(QuerySet):
+    """The query set of documents that belong to an organization."""
+
+    def visible_to(self, actor: Actor) -> Any:
+        """What `actor` may know of; the only way to begin a query."""
+        return self.filter(organization_id=ObjectId(actor.organization_id))

@@ -1,0 +1,110 @@
+"""Redis: one pool a process behind a breaker, and the identity of the server that answers."""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from redis import Redis as Client
+from redis.backoff import NoBackoff
+from redis.connection import Connection, ConnectionPool
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
+from redis.retry import Retry
+
+from devicehub.core.breaker import Breaker
+from devicehub.core.config import Settings
+
+log = structlog.get_logger(__name__)
+
+# Replies of a server that is there but cannot serve: its disk is full, or it is a replica left alone.
+_AWAY = ("MISCONF", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN")
+
+
+class RedisAway(Exception):
+    """Redis did not answer, or is being left alone for a moment because it did not."""
+
+
+class Redis:
+    """The process's way to Redis. Every call either answers or raises RedisAway, never waits long.
+
+    `incarnation` is the `run_id` of the server that was connected to last; `failures` counts the calls that
+    got no answer, so that a cache can tell that an invalidation of its own may be lost.
+    """
+
+    def __init__(self, url: str, *, timeout: float, rest: float = 1.0) -> None:
+        self.url = url
+        self.breaker = Breaker(rest)
+        self.incarnation = ""
+        self.failures = 0
+        self.pool = ConnectionPool.from_url(
+            url,
+            max_connections=1000,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            retry=Retry(NoBackoff(), 0),
+            redis_connect_func=self._greet,
+        )
+        self.client: Client = Client(connection_pool=self.pool)
+
+    def _greet(self, connection: Connection) -> None:
+        connection.on_connect()  # type: ignore[no-untyped-call]
+        connection.send_command("INFO", "server")  # type: ignore[no-untyped-call]
+        info = connection.read_response()  # type: ignore[no-untyped-call]
+        text = info.decode() if isinstance(info, bytes) else str(info)
+        self.incarnation = next(line[7:] for line in text.splitlines() if line.startswith("run_id:"))
+
+    def call(self, ask: Callable[[Client], Any]) -> Any:
+        """Run `ask(client)` and return its answer; raises RedisAway when there is none to be had."""
+        if not self.breaker.allows():
+            self.failures += 1
+            raise RedisAway("left alone after a failure")
+        try:
+            answer = ask(self.client)
+        except RedisError as error:
+            if isinstance(error, ResponseError) and not _is_away(error):
+                raise
+            self.failures += 1
+            if self.breaker.failed():
+                log.warning("redis.away", error=type(error).__name__)
+            raise RedisAway(type(error).__name__) from error
+        if self.breaker.succeeded():
+            log.info("redis.back")
+        return answer
+
+    def script(self, text: str) -> Callable[..., Any]:
+        """A Lua script as a function of (keys, args); one round trip, raises RedisAway like `call`."""
+        registered = self.client.register_script(text)
+        return lambda keys, args: self.call(lambda _: registered(keys=keys, args=args))
+
+    def is_alive(self) -> bool:
+        """Whether Redis answers now."""
+        try:
+            return bool(self.call(lambda client: client.ping()))
+        except RedisAway:
+            return False
+
+    def close(self) -> None:
+        """Drop every connection; the next call opens a new one."""
+        self.pool.disconnect()
+
+
+def _is_away(error: ResponseError) -> bool:
+    return isinstance(error, OutOfMemoryError | ReadOnlyError) or str(error).startswith(_AWAY)
+
+
+_current: Redis | None = None
+
+
+def connect(settings: Settings) -> Redis:
+    """Make the process's Redis; connects on first use, not here."""
+    global _current
+    if _current is not None:
+        _current.close()
+    _current = Redis(settings.redis_address, timeout=settings.redis_timeout_ms / 1000)
+    return _current
+
+
+def current() -> Redis:
+    """The process's Redis, once `connect` made it."""
+    if _current is None:
+        raise RuntimeError("redis.connect() has not been called")
+    return _current
