@@ -1,0 +1,60 @@
+"""Our Blueprint: its guard demands an identity and writes what it demands into the OpenAPI document."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from flask_smorest import Blueprint as SmorestBlueprint
+
+from devicehub.core.actor import Role
+from devicehub.core.errors import DeviceHubError, Forbidden, InsufficientRole
+from devicehub.web import identity, openapi
+from devicehub.web.guards import Guard, LimitClass
+from devicehub.web.parsing import Parser
+
+View = Callable[..., Any]
+
+
+class Blueprint(SmorestBlueprint):
+    """flask-smorest's Blueprint with `guard`, `public` and `raises`, and our strict parser."""
+
+    ARGUMENTS_PARSER = Parser()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._prepare_doc_cbks.append(openapi.document_failures)
+
+    @staticmethod
+    def guard(
+        role: Role = "viewer",
+        *,
+        limit: LimitClass = "general",
+        platform_admin: bool = False,
+        token_in_query: bool = False,
+    ) -> Callable[[View], View]:
+        """Let only callers with `role` or above through; outermost, so a stranger gets 401 before 422."""
+        guard = Guard(role, limit, platform_admin, token_in_query)
+
+        def decorate(view: View) -> View:
+            @wraps(view)
+            def guarded(*args: Any, **kwargs: Any) -> Any:
+                actor = identity.current_actor()
+                if platform_admin and not actor.is_platform_admin:
+                    raise Forbidden()
+                if not actor.is_at_least(role):
+                    raise InsufficientRole(role=role)
+                return view(*args, **kwargs)
+
+            return openapi.note(guarded, guard=guard)
+
+        return decorate
+
+    @staticmethod
+    def public(*, limit: LimitClass = "general") -> Callable[[View], View]:
+        """Say that anyone may call this view."""
+        return lambda view: openapi.note(view, guard=Guard(None, limit))
+
+    @staticmethod
+    def raises(*errors: type[DeviceHubError]) -> Callable[[View], View]:
+        """Document errors that are this view's own, beyond what its guard, path and body imply."""
+        return lambda view: openapi.note(view, errors=errors)

@@ -1,0 +1,113 @@
+"""What happens around every request: an id, a time, a log line, and the headers every answer carries."""
+
+import re
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import structlog
+from flask import Flask, Response, g, request
+from flask_cors import CORS
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from devicehub.core import config, crypto, migrations
+from devicehub.core.errors import DatabaseUnavailable, UnsupportedMediaType
+from devicehub.web.identity import known_actor
+
+log = structlog.get_logger("devicehub.access")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_EXPOSED = ["ETag", "Location", "Retry-After", "X-Cache", "Age", "X-Request-ID", "X-Response-Time",
+            "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "Idempotent-Replayed"]  # fmt: skip
+
+WSGI = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+def init_app(app: Flask) -> None:
+    """Bind the hooks; before identity and the limiter, so that their answers carry the headers too."""
+    settings = config.current()
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_request_size
+    app.url_map.strict_slashes = False
+    hops = settings.trusted_proxies
+    inner: WSGI = app.wsgi_app
+    if hops:
+        inner = ProxyFix(inner, x_for=hops, x_proto=hops, x_host=hops)
+    app.wsgi_app = _without_version(inner)  # type: ignore[assignment, method-assign]
+    app.before_request(_begin)
+    app.after_request(_end)
+    if settings.allowed_origins:
+        CORS(
+            app,
+            resources={r"/api/.*": {"origins": list(settings.allowed_origins)}},
+            supports_credentials="*" not in settings.allowed_origins,
+            expose_headers=_EXPOSED,
+            max_age=600,
+        )
+
+
+def _without_version(inner: WSGI) -> WSGI:
+    """`/api/v1/...` is `/api/...`: one rule in front of the router."""
+
+    def routed(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path.startswith("/api/v1/"):
+            environ["PATH_INFO"] = "/api/" + path[len("/api/v1/") :]
+        return inner(environ, start_response)
+
+    return routed
+
+
+def _begin() -> None:
+    g.started = time.perf_counter()
+    sent = request.headers.get("X-Request-ID", "")
+    g.request_id = sent if _REQUEST_ID.fullmatch(sent) else crypto.random_token(12)
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    if request.path.startswith("/api/") and not migrations.done.is_set():
+        raise DatabaseUnavailable()
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise UnsupportedMediaType(reason="Send the body as it is, without Content-Encoding.")
+
+
+def _end(response: Response) -> Response:
+    elapsed_ms = (time.perf_counter() - g.started) * 1000
+    response.headers["X-Request-ID"] = g.request_id
+    response.headers["X-Response-Time"] = f"{elapsed_ms:.1f}ms"
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.path.startswith("/api/"):
+        response.headers.setdefault("Cache-Control", "private, no-cache")
+    if request.is_secure:
+        response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+    _log(response, elapsed_ms)
+    return response
+
+
+def _log(response: Response, elapsed_ms: float) -> None:
+    slow = elapsed_ms > config.current().slow_request_ms
+    actor = known_actor()
+    facts = {
+        "method": request.method,
+        "route": request.url_rule.rule if request.url_rule else None,
+        "path": request.path,
+        "query": sorted(set(request.args)) or None,
+        "status": response.status_code,
+        "error": g.get("error_code"),
+        "duration_ms": round(elapsed_ms, 1),
+        "ip": request.remote_addr,
+        "user_id": actor.user_id if actor else None,
+        "organization_id": actor.organization_id if actor else None,
+    }
+    write = log.warning if slow else log.info
+    write(
+        "request.slow" if slow else "request",
+        **{name: value for name, value in facts.items() if value is not None},
+    )

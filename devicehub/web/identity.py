@@ -1,0 +1,154 @@
+"""Who is asking: found once per request, before the limiter; only a guard turns a stranger away.
+
+Access tokens are JWTs (RFC 9068's `at+jwt`): exactly HS256, a key chosen by `kid` from a fixed map, our issuer
+and audience. Their role and organization are hints; what decides is the stored session and membership.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jwt as pyjwt
+from flask import Flask, g, request
+from flask_jwt_extended import create_access_token, decode_token
+from flask_jwt_extended.exceptions import JWTExtendedException
+
+from devicehub.auth import sessions, standing
+from devicehub.auth.errors import InvalidToken, TokenExpired
+from devicehub.core import clock, config, crypto
+from devicehub.core.actor import Actor
+from devicehub.core.errors import DeviceHubError, Unauthenticated
+from devicehub.extensions import jwt
+from devicehub.web import errors
+from devicehub.web.guards import guard_of_request
+
+AUDIENCE = "devicehub-api"
+LEEWAY_S = 5
+LONGEST_TOKEN = 4096
+_REQUIRED = ("sub", "sid", "jti", "tv", "org", "iat", "nbf", "exp")
+
+
+def init_app(app: Flask) -> None:
+    """Bind Flask-JWT-Extended: it signs and verifies; the clock that judges times is ours (tests move it)."""
+    settings = config.current()
+    keys = {_kid(key): key for key in (settings.jwt_secret, settings.jwt_secret_previous) if key}
+    app.config |= {
+        "JWT_SECRET_KEY": settings.jwt_secret,
+        "JWT_ALGORITHM": "HS256",
+        "JWT_TOKEN_LOCATION": ["headers"],
+        "JWT_DECODE_ALGORITHMS": ["HS256"],
+        "JWT_ENCODE_ISSUER": settings.jwt_issuer,
+        "JWT_DECODE_ISSUER": settings.jwt_issuer,
+        "JWT_ENCODE_AUDIENCE": AUDIENCE,
+        "JWT_DECODE_AUDIENCE": AUDIENCE,
+        "JWT_DECODE_LEEWAY": timedelta(days=36_500),
+    }
+    jwt.init_app(app)
+    jwt.decode_key_loader(lambda header, _: keys.get(header.get("kid", ""), ""))
+    app.before_request(_resolve)
+
+
+def mint(grant: sessions.Grant) -> str:
+    """The access token of a session that was just granted or renewed."""
+    settings = config.current()
+    issued = int(clock.timestamp())
+    claims = {
+        "sid": grant.session_id,
+        "tv": grant.token_version,
+        "org": grant.organization_id,
+        "role": grant.role,
+        "jti": crypto.random_token(12),
+        "iat": issued,
+        "nbf": issued,
+        "exp": issued + settings.access_token_ttl,
+    }
+    return create_access_token(
+        grant.user_id,
+        expires_delta=False,
+        additional_claims=claims,
+        additional_headers={"typ": "at+jwt", "kid": _kid(settings.jwt_secret)},
+    )
+
+
+def decode(token: str, *, accept_expired: bool = False) -> dict[str, Any]:
+    """The claims of an access token of ours; raises InvalidToken or TokenExpired."""
+    if len(token) > LONGEST_TOKEN:
+        raise InvalidToken()
+    try:
+        header = pyjwt.get_unverified_header(token)
+        claims: dict[str, Any] = decode_token(token)
+    except (pyjwt.PyJWTError, JWTExtendedException, ValueError) as error:
+        raise InvalidToken() from error
+    if header.get("typ") != "at+jwt" or any(name not in claims for name in _REQUIRED):
+        raise InvalidToken()
+    moment = clock.timestamp()
+    if claims["nbf"] > moment + LEEWAY_S:
+        raise InvalidToken()
+    if claims["exp"] <= moment - LEEWAY_S and not accept_expired:
+        raise TokenExpired()
+    return claims
+
+
+def authenticate(token: str) -> Actor:
+    """The caller an access token stands for now.
+
+    Raises InvalidToken, TokenExpired, TokenRevoked or TokenStale, and what a database that is away raises.
+    """
+    claims = decode(token)
+    return standing.identify(
+        user_id=claims["sub"],
+        organization_id=claims["org"],
+        session_id=claims["sid"],
+        token_id=claims["jti"],
+        token_version=claims["tv"],
+        token_ends_at=datetime.fromtimestamp(claims["exp"], UTC),
+    )
+
+
+def still_valid(actor: Actor) -> None:
+    """Ask again whether `actor`'s session and membership stand; raises as `authenticate` does."""
+    standing.confirm(actor)
+
+
+def current_actor() -> Actor:
+    """The caller of this request; raises what kept it from being known."""
+    refusal: DeviceHubError | None = g.get("refusal")
+    if refusal is not None:
+        raise refusal
+    actor: Actor = g.actor
+    return actor
+
+
+def known_actor() -> Actor | None:
+    """The caller of this request if known; for the limiter and the log."""
+    actor: Actor | None = g.get("actor")
+    return actor
+
+
+def _resolve() -> None:
+    token = bearer() or _token_in_query()
+    try:
+        if token is None:
+            raise Unauthenticated()
+        actor = authenticate(token)
+        g.actor = replace(actor, request_id=g.request_id, ip=request.remote_addr)
+    except Exception as error:
+        g.refusal = errors.named(error)
+
+
+def bearer() -> str | None:
+    """The token of the one `Authorization: Bearer` header; raises InvalidToken when there are two."""
+    sent = request.headers.getlist("Authorization")
+    if not sent:
+        return None
+    scheme, _, token = sent[0].partition(" ")
+    return token.strip() if len(sent) == 1 and scheme.lower() == "bearer" else ""
+
+
+def _token_in_query() -> str | None:
+    guard = guard_of_request()
+    return request.args.get("token") if guard is not None and guard.token_in_query else None
+
+
+def _kid(key: str) -> str:
+    return crypto.mac(key, "kid")[:12]

@@ -1,0 +1,174 @@
+"""Rate limits: one class a route, one window a caller, shared by all processes through Redis.
+
+While Redis is away the same limits are kept in this process's memory: never unlimited, never an error. Flask-
+Limiter's own fallback stays off: it took 27.8 s to return after an outage, and cannot differ by class.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import structlog
+from flask import Flask, Response, g, request
+from flask_limiter import ApplicationLimit, Limiter, RequestLimit
+from limits.storage import MemoryStorage, MovingWindowSupport, RedisStorage, Storage
+
+from devicehub.core import config, metrics, redis
+from devicehub.core.errors import DeviceHubError
+from devicehub.core.redis import RedisAway
+from devicehub.web.guards import LimitClass, guard_of_request
+from devicehub.web.identity import known_actor
+
+log = structlog.get_logger("devicehub.security")
+
+
+class RateLimitExceeded(DeviceHubError):
+    status = 429
+    code = "RATE_LIMIT_EXCEEDED"
+    title = "Rate limit exceeded"
+    detail = "Too many requests; `Retry-After` says when to come back."
+
+    @staticmethod
+    def of(limit: LimitClass) -> type["RateLimitExceeded"]:
+        """The error of one class of limit."""
+        return {"auth": AuthRateLimitExceeded, "device": DeviceRateLimitExceeded}.get(limit, RateLimitExceeded)
+
+
+class AuthRateLimitExceeded(RateLimitExceeded):
+    code = "AUTH_RATE_LIMIT_EXCEEDED"
+
+
+class DeviceRateLimitExceeded(RateLimitExceeded):
+    code = "DEVICE_RATE_LIMIT_EXCEEDED"
+
+
+class SharedStorage(Storage, MovingWindowSupport):
+    """Flask-Limiter's storage: Redis behind the breaker, else memory. Never raises."""
+
+    STORAGE_SCHEME = ["devicehub"]  # noqa: RUF012 - the registry of `limits` wants a list
+
+    def __init__(self, uri: str | None = None, wrap_exceptions: bool = False, **options: Any) -> None:
+        super().__init__(uri, wrap_exceptions, **options)
+        self._shared = RedisStorage(redis.current().url, connection_pool=redis.current().pool)
+        self._local = MemoryStorage()
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        return RedisAway
+
+    def _ask(self, ask: Callable[[Any], Any]) -> Any:
+        try:
+            return redis.current().call(lambda _: ask(self._shared))
+        except RedisAway:
+            metrics.count_degraded("limits")
+            return ask(self._local)
+
+    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        """Take a place in the window; alone, a process grants only its share of what guards passwords."""
+        try:
+            return bool(redis.current().call(lambda _: self._shared.acquire_entry(key, limit, expiry, amount)))
+        except RedisAway:
+            metrics.count_degraded("limits")
+            share = max(1, limit // config.current().web_concurrency) if "/auth|" in key else limit
+            return self._local.acquire_entry(key, share, expiry, amount)
+
+    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
+        window: tuple[float, int] = self._ask(lambda storage: storage.get_moving_window(key, limit, expiry))
+        return window
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        return int(self._ask(lambda storage: storage.incr(key, expiry, amount)))
+
+    def get(self, key: str) -> int:
+        return int(self._ask(lambda storage: storage.get(key)))
+
+    def get_expiry(self, key: str) -> float:
+        return float(self._ask(lambda storage: storage.get_expiry(key)))
+
+    def check(self) -> bool:
+        return True
+
+    def reset(self) -> int | None:
+        count: int | None = self._ask(lambda storage: storage.reset())
+        return count
+
+    def clear(self, key: str) -> None:
+        self._ask(lambda storage: storage.clear(key))
+
+
+def init_app(app: Flask) -> None:
+    """Bind Flask-Limiter: one limit on everything, whose class, window and key follow from the view's guard."""
+    limiter = Limiter(
+        _key,
+        app=app,
+        storage_uri="devicehub://",
+        strategy="moving-window",
+        headers_enabled=True,
+        application_limits=[
+            ApplicationLimit(_window, key_function=_key, exempt_when=_is_exempt),
+            ApplicationLimit(
+                lambda: config.current().general_rate_limit,
+                key_function=_caller,
+                exempt_when=lambda: _class() not in {"refresh", "ingest"},
+                deduct_when=_was_refused,
+            ),
+        ],
+        on_breach=_log_refusal,
+    )
+    app.extensions["devicehub.limiter"] = limiter
+
+
+def _class() -> LimitClass:
+    guard = guard_of_request()
+    return guard.limit if guard is not None else "none"
+
+
+def _is_exempt() -> bool:
+    return _class() == "none" or request.method == "OPTIONS"
+
+
+def _window() -> str:
+    """The window of the route's class; asked even where no limit applies."""
+    limit = "general" if _class() == "none" else _class()
+    text: str = getattr(config.current(), f"{limit}_rate_limit")
+    return text
+
+
+def _caller() -> str:
+    actor = known_actor()
+    return actor.user_id if actor is not None else f"ip:{request.remote_addr}"
+
+
+def _key() -> str:
+    limit = _class()
+    if limit == "auth":
+        return f"auth|{request.remote_addr}"
+    if limit == "refresh":
+        return f"refresh|{_session_in_body()}"
+    if limit == "ingest":
+        return f"ingest|{_caller()}|{(request.view_args or {}).get('device_id', '')}"
+    return f"{limit}|{_caller()}"
+
+
+def _session_in_body() -> str:
+    """The session a refresh token names; made-up names are held back by the second limit, on refusals."""
+    try:
+        body = orjson.loads(request.get_data(cache=True))
+        return str(body.get("refreshToken") or body.get("refresh_token")).split(".")[1][:64]
+    except (orjson.JSONDecodeError, AttributeError, IndexError):
+        return f"ip:{request.remote_addr}"
+
+
+def _was_refused(response: Response) -> bool:
+    return response.status_code >= 400
+
+
+def _log_refusal(limit: RequestLimit) -> None:
+    log.warning(
+        "security.rate_limited",
+        limit_class=_class(),
+        limit=str(limit.limit),
+        route=request.url_rule.rule if request.url_rule else None,
+        ip=request.remote_addr,
+        request_id=g.get("request_id"),
+    )
