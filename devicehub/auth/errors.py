@@ -1,0 +1,72 @@
+"""What can be wrong with a password, a token or a session.
+
+Unauthenticated
+├── InvalidCredentials
+├── InvalidToken, TokenExpired, TokenRevoked, TokenStale      of an access token
+└── InvalidRefreshToken, RefreshTokenReused                   of a refresh token
+"""
+
+from devicehub.core.errors import Conflict, Forbidden, InvalidInput, Unauthenticated
+
+
+class InvalidCredentials(Unauthenticated):
+    code = "INVALID_CREDENTIALS"
+    title = "Invalid credentials"
+    detail = "The e-mail address and the password do not go together."
+
+
+class InvalidToken(Unauthenticated):
+    code = "INVALID_TOKEN"
+    title = "Invalid token"
+    detail = "This is not an access token of ours."
+
+
+class TokenExpired(Unauthenticated):
+    code = "TOKEN_EXPIRED"
+    title = "Token expired"
+    detail = "The access token's time is over; refresh it."
+
+
+class TokenRevoked(Unauthenticated):
+    code = "TOKEN_REVOKED"
+    title = "Token revoked"
+    detail = "The session of this token has ended; sign in again."
+
+
+class TokenStale(Unauthenticated):
+    code = "TOKEN_STALE"
+    title = "Token stale"
+    detail = "Your rights have changed since this token was made; refresh it and go on."
+
+
+class InvalidRefreshToken(Unauthenticated):
+    code = "INVALID_REFRESH_TOKEN"
+    title = "Invalid refresh token"
+    detail = "This is not a refresh token of a live session; sign in again."
+
+
+class RefreshTokenReused(Unauthenticated):
+    code = "REFRESH_TOKEN_REUSED"
+    title = "Refresh token reused"
+    detail = "This refresh token was used before, so somebody may have stolen it: its session has been ended."
+
+
+class NotAMember(Forbidden):
+    code = "NOT_A_MEMBER"
+    title = "Not a member"
+    detail = "This account belongs to no organization."
+
+
+class RoleNotYours(Forbidden):
+    title = "Forbidden"
+    detail = "A sign-up cannot choose its role."
+
+
+class EmailAlreadyExists(Conflict):
+    code = "EMAIL_ALREADY_EXISTS"
+    title = "E-mail already exists"
+    detail = "An account with this e-mail address exists already."
+
+
+class UnfitPassword(InvalidInput):
+    """The password is against the rules; `errors` says which."""

@@ -1,0 +1,125 @@
+"""Signing up, signing in, staying in, signing out."""
+
+from typing import Any
+
+from flask import request
+from flask.views import MethodView
+
+from devicehub.auth import errors, schemas, sessions
+from devicehub.auth import service as auth
+from devicehub.core import config
+from devicehub.core.errors import Unauthenticated
+from devicehub.organizations import service as organizations
+from devicehub.web import identity
+from devicehub.web.blueprint import Blueprint
+
+blp = Blueprint("auth", __name__, url_prefix="/api/auth", description="Accounts, sessions and tokens.")
+
+
+@blp.route("/signup")
+class SignUp(MethodView):
+    @blp.public(limit="auth")
+    @blp.arguments(schemas.SignUpSchema)
+    @blp.response(201, schemas.SignedUpSchema)
+    @blp.raises(errors.EmailAlreadyExists, errors.RoleNotYours, errors.UnfitPassword)
+    def post(self, account: dict[str, Any]) -> dict[str, Any]:
+        """Make an account and its organization"""
+        made = auth.sign_up(**account)
+        return {"user": made.user, "organization": organizations.describe(made.organization, "owner")}
+
+
+@blp.route("/login")
+class LogIn(MethodView):
+    @blp.public(limit="auth")
+    @blp.arguments(schemas.LogInSchema)
+    @blp.response(200, schemas.TokensSchema)
+    @blp.raises(errors.InvalidCredentials, errors.NotAMember)
+    def post(self, credentials: dict[str, Any]) -> dict[str, Any]:
+        """Open a session"""
+        ip, user_agent = _place()
+        return _tokens(auth.log_in(**credentials, ip=ip, user_agent=user_agent))
+
+
+@blp.route("/refresh")
+class Refresh(MethodView):
+    @blp.public(limit="refresh")
+    @blp.arguments(schemas.RefreshSchema)
+    @blp.response(200, schemas.TokensSchema)
+    @blp.raises(errors.InvalidRefreshToken, errors.RefreshTokenReused, errors.NotAMember)
+    def post(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Exchange a refresh token for a new pair
+
+        The same token again, within 10 seconds and from the same browser, gives the same successor; any older
+        one ends the session.
+        """
+        ip, user_agent = _place()
+        return _tokens(sessions.rotate(body["refresh_token"], ip=ip, user_agent=user_agent))
+
+
+@blp.route("/logout")
+class LogOut(MethodView):
+    @blp.public()
+    @blp.arguments(schemas.LogOutSchema, required=False)
+    @blp.response(204)
+    @blp.raises(Unauthenticated, errors.InvalidRefreshToken)
+    def post(self, body: dict[str, Any]) -> None:
+        """End this session
+
+        A refresh token of it suffices; doing it again is fine.
+        """
+        if token := body.get("refresh_token"):
+            sessions.end_by_token(token)
+            return
+        try:
+            actor = identity.current_actor()
+        except errors.TokenRevoked:
+            return
+        if actor.session_id:
+            sessions.end(actor.session_id)
+
+
+@blp.route("/logout-all")
+class LogOutAll(MethodView):
+    @blp.guard()
+    @blp.response(200, schemas.RevokedSchema)
+    def post(self) -> dict[str, int]:
+        """End every session of one's own"""
+        return {"revoked_sessions": auth.log_out_everywhere(identity.current_actor())}
+
+
+@blp.route("/revoke")
+class Revoke(MethodView):
+    @blp.guard()
+    @blp.arguments(schemas.RevokeSchema)
+    @blp.response(204)
+    def post(self, body: dict[str, Any]) -> None:
+        """End one token of one's own (RFC 7009)
+
+        The answer is the same whatever the token was.
+        """
+        actor, token = identity.current_actor(), body["token"]
+        if token.startswith(f"{sessions.PREFIX}."):
+            sessions.revoke_own(actor, token)
+            return
+        try:
+            claims = identity.decode(token, accept_expired=True)
+        except errors.InvalidToken:
+            return
+        if claims["sub"] == actor.user_id:
+            sessions.revoke_token(claims["sid"], claims["jti"])
+
+
+def _place() -> tuple[str | None, str]:
+    return request.remote_addr, request.headers.get("User-Agent", "")[:300]
+
+
+def _tokens(grant: sessions.Grant) -> dict[str, Any]:
+    settings = config.current()
+    return {
+        "access_token": identity.mint(grant),
+        "refresh_token": grant.refresh_token,
+        "token_type": "Bearer",
+        "expires_in": settings.access_token_ttl,
+        "refresh_expires_in": settings.refresh_token_ttl,
+        **auth.describe_grant(grant),
+    }

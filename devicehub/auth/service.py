@@ -1,0 +1,83 @@
+"""Signing up and signing in."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from bson import ObjectId
+from mongoengine.errors import NotUniqueError
+
+from devicehub.auth import passwords, sessions
+from devicehub.auth.errors import EmailAlreadyExists, InvalidCredentials, RoleNotYours
+from devicehub.auth.sessions import Grant
+from devicehub.core import clock
+from devicehub.core.actor import Actor
+from devicehub.core.events import emit
+from devicehub.organizations import service as organizations
+from devicehub.organizations.models import Organization
+from devicehub.users.models import User
+
+
+@dataclass(frozen=True, slots=True)
+class SignUp:
+    user: User
+    organization: Organization
+
+
+def sign_up(
+    *, name: str, email: str, password: str, organization_name: str | None = None, role: str | None = None
+) -> SignUp:
+    """Make an account and the organization it owns.
+
+    Raises EmailAlreadyExists, UnfitPassword, and RoleNotYours for any `role` but "user".
+    """
+    if role not in (None, "user"):
+        raise RoleNotYours()
+    address = email.lower()
+    passwords.check(password, name=name, email=address)
+    if User.objects(email=address).only("id").first() is not None:
+        raise EmailAlreadyExists()
+    moment, user_id = clock.now(), ObjectId()
+    user = User(
+        id=user_id,
+        name=name,
+        email=address,
+        password_hash=passwords.hash_password(password),
+        created_at=moment,
+        updated_at=moment,
+    )
+    # The account comes last: whoever can sign in has an organization, even if we die in between.
+    organization = organizations.create(
+        owner_id=user_id, name=organization_name or f"{name}'s devices", personal=True
+    )
+    try:
+        user.save(force_insert=True)
+    except NotUniqueError as error:
+        organizations.discard(organization)
+        raise EmailAlreadyExists() from error
+    emit("user.signed_up", Actor(str(user_id), str(organization.id), "owner"), user_id=str(user_id))
+    return SignUp(user, organization)
+
+
+def log_in(*, email: str, password: str, ip: str | None, user_agent: str | None) -> Grant:
+    """Open a session; raises InvalidCredentials, after the same time for a known and an unknown address."""
+    user: User | None = User.objects(email=email.lower()).first()
+    if not passwords.matches(password, user.password_hash if user else None) or user is None:
+        raise InvalidCredentials()
+    grant = sessions.open_session(user, ip=ip, user_agent=user_agent)
+    emit("session.opened", _actor(grant), session_id=grant.session_id)
+    return grant
+
+
+def log_out_everywhere(actor: Actor) -> int:
+    """End every session of the caller; returns how many there were."""
+    return sessions.end_all(actor.user_id)
+
+
+def describe_grant(grant: Grant) -> dict[str, Any]:
+    """The user and the active organization of a grant, as the answer to a sign-in shows them."""
+    organization, role = organizations.get_for(grant.user_id, grant.organization_id)
+    return {"user": grant.user, "organization": organizations.describe(organization, role)}
+
+
+def _actor(grant: Grant) -> Actor:
+    return Actor(grant.user_id, grant.organization_id, grant.role, session_id=grant.session_id)

@@ -1,0 +1,139 @@
+"""What an access token is worth right now: does its session live, and what may its user do.
+
+MongoDB is the truth. Redis remembers an answer for 30 s; an end or a change is written over it for 60 s, so that
+a look-up that raced it cannot revive what it saw before. Without Redis every question goes to MongoDB.
+"""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+import orjson
+from bson import ObjectId
+
+from devicehub.auth.errors import InvalidToken, TokenExpired, TokenRevoked, TokenStale
+from devicehub.auth.models import Session
+from devicehub.core import clock, ids, redis
+from devicehub.core.actor import Actor
+from devicehub.core.redis import RedisAway
+from devicehub.organizations import service as organizations
+from devicehub.users.models import User
+
+REMEMBERED_S, OVERWRITTEN_S = 30, 60
+_ENDED, _CHANGED = b"ended", b"changed"
+
+State = dict[str, Any]
+
+
+def identify(
+    *,
+    user_id: str,
+    organization_id: str,
+    session_id: str,
+    token_id: str,
+    token_version: int,
+    token_ends_at: datetime,
+) -> Actor:
+    """The caller a verified access token stands for; raises InvalidToken, TokenRevoked or TokenStale."""
+    session, user = _look_up(session_id, user_id)
+    if session is None or user is None or token_id in session["revoked"]:
+        raise TokenRevoked()
+    if session["user"] != user_id:
+        raise InvalidToken()
+    role = user["memberships"].get(organization_id)
+    if user["version"] != token_version or role is None:
+        raise TokenStale()
+    return Actor(
+        user_id=user_id,
+        organization_id=organization_id,
+        role=role,
+        is_platform_admin=user["is_admin"],
+        session_id=session_id,
+        token_id=token_id,
+        token_ends_at=token_ends_at,
+    )
+
+
+def confirm(actor: Actor) -> None:
+    """Ask again whether an identified caller still is who they were: for connections that outlive a request.
+
+    Raises TokenExpired, TokenRevoked or TokenStale.
+    """
+    if actor.token_ends_at is not None and actor.token_ends_at <= clock.now():
+        raise TokenExpired()
+    session, user = _look_up(actor.session_id or "", actor.user_id)
+    if session is None or user is None or actor.token_id in session["revoked"]:
+        raise TokenRevoked()
+    if user["memberships"].get(actor.organization_id) != actor.role:
+        raise TokenStale()
+
+
+def end_sessions(session_ids: Iterable[str]) -> None:
+    """Let nobody believe any longer that these sessions live."""
+    _overwrite([f"sess:{session_id}" for session_id in session_ids], _ENDED)
+
+
+def forget_session(session_id: str) -> None:
+    """Something about this session has changed: ask MongoDB."""
+    _overwrite([f"sess:{session_id}"], _CHANGED)
+
+
+def forget_user(user_id: str) -> None:
+    """What this user may do has changed: ask MongoDB."""
+    _overwrite([f"user:{user_id}"], _CHANGED)
+
+
+def _overwrite(keys: list[str], word: bytes) -> None:
+    def ask(client: Any) -> None:
+        pipe = client.pipeline(transaction=False)
+        for key in keys:
+            pipe.set(key, word, ex=OVERWRITTEN_S)
+        pipe.execute()
+
+    with suppress(RedisAway):  # without Redis what is remembered goes by itself within 30 s
+        redis.current().call(ask)
+
+
+def _look_up(session_id: str, user_id: str) -> tuple[State | None, State | None]:
+    """The states of a session and a user, None for what does not live; both in one round trip when remembered."""
+    keys = (f"sess:{session_id}", f"user:{user_id}")
+    try:
+        session, user = redis.current().call(lambda client: client.mget(keys))
+    except RedisAway:
+        return _read_session(session_id), _read_user(user_id)
+    if session == _ENDED:
+        return None, None
+    return (
+        _recall(session) or _learn(keys[0], _read_session(session_id), is_new=session is None),
+        _recall(user) or _learn(keys[1], _read_user(user_id), is_new=user is None),
+    )
+
+
+def _recall(value: bytes | None) -> State | None:
+    return orjson.loads(value) if value is not None and value != _CHANGED else None
+
+
+def _learn(key: str, state: State | None, *, is_new: bool) -> State | None:
+    if is_new and state is not None:
+        with suppress(RedisAway):
+            value = orjson.dumps(state)
+            redis.current().call(lambda client: client.set(key, value, nx=True, ex=REMEMBERED_S))
+    return state
+
+
+def _read_session(session_id: str) -> State | None:
+    wanted, moment = ids.parse(session_id), clock.now()
+    live = Session.objects(id=wanted, revoked_at=None, expires_at__gt=moment, ends_at__gt=moment)
+    row = live.only("user_id", "revoked_token_ids").as_pymongo().first()
+    return row and {"user": str(row["user_id"]), "revoked": row.get("revoked_token_ids", [])}
+
+
+def _read_user(user_id: str) -> State | None:
+    wanted = ids.parse(user_id)
+    row = User.objects(id=wanted).only("token_version", "role").as_pymongo().first() if wanted else None
+    return row and {
+        "version": row["token_version"],
+        "is_admin": row.get("role") == "admin",
+        "memberships": organizations.memberships(str(ObjectId(wanted))),
+    }

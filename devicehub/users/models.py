@@ -1,0 +1,22 @@
+"""A person who signs in."""
+
+from typing import Any, ClassVar
+
+from mongoengine import DateTimeField, IntField, StringField
+
+from devicehub.core.documents import Document
+
+
+class User(Document):
+    """`email` is kept in lower case and unique; `token_version` outdates every access token when raised."""
+
+    meta: ClassVar[dict[str, Any]] = {"collection": "users"}
+
+    name = StringField(required=True)
+    email = StringField(required=True)
+    password_hash = StringField(required=True)
+    role = StringField(choices=("user", "admin"), default="user")
+    token_version = IntField(default=0)
+    revision = IntField(default=1)
+    created_at = DateTimeField(required=True)
+    updated_at = DateTimeField(required=True)

@@ -1,0 +1,41 @@
+"""The profile of whoever asks."""
+
+from typing import Any
+
+from flask import Response
+from flask.views import MethodView
+
+from devicehub.users import service as users
+from devicehub.users.schemas import ProfilePatchSchema, ProfileSchema, UserSchema
+from devicehub.web import conditional
+from devicehub.web.blueprint import Blueprint
+from devicehub.web.identity import current_actor
+
+blp = Blueprint("users", __name__, url_prefix="/api/users", description="People and their profiles.")
+
+
+@blp.route("/profile")
+class Profile(MethodView):
+    @blp.guard()
+    @conditional.documented
+    @blp.response(200, UserSchema)
+    def get(self) -> Response:
+        """Read one's own profile"""
+        found = users.profile(current_actor(), fresh=conditional.wants_fresh())
+        return conditional.answer(found)
+
+    @blp.guard()
+    @blp.arguments(ProfileSchema)
+    @blp.response(200, UserSchema)
+    @blp.raises(users.UserNotFound)
+    def put(self, profile: dict[str, Any]) -> dict[str, Any]:
+        """Replace one's own profile"""
+        return users.update_profile(current_actor(), profile)
+
+    @blp.guard()
+    @blp.arguments(ProfilePatchSchema)
+    @blp.response(200, UserSchema)
+    @blp.raises(users.UserNotFound)
+    def patch(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """Change one's own profile"""
+        return users.update_profile(current_actor(), changes)

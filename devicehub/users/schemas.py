@@ -1,0 +1,24 @@
+"""What of a user goes in and out."""
+
+from marshmallow import fields, validate
+
+from devicehub.web.schemas import Schema, Text, Timestamp
+
+
+class UserSchema(Schema):
+    id = fields.String(required=True, metadata={"example": "65f0a1b2c3d4e5f6a7b8c9d0"})
+    name = fields.String(required=True, metadata={"example": "Ada Lovelace"})
+    email = fields.String(required=True, metadata={"example": "ada@example.com"})
+    role = fields.String(required=True, validate=validate.OneOf(("user", "admin")))
+    created_at = Timestamp(required=True)
+    updated_at = Timestamp(required=True)
+
+
+class ProfileSchema(Schema):
+    """All that may be set of oneself; an e-mail address changes by a mailed link."""
+
+    name = Text(100, shortest=2, required=True, metadata={"example": "Ada Lovelace"})
+
+
+class ProfilePatchSchema(Schema):
+    name = Text(100, shortest=2, metadata={"example": "Ada Lovelace"})

@@ -1,0 +1,65 @@
+"""Users: reading and changing one's own profile."""
+
+from typing import Any
+
+import orjson
+from bson import ObjectId
+
+from devicehub.core import cache, clock, config
+from devicehub.core.actor import Actor
+from devicehub.core.cache import Cached
+from devicehub.core.errors import NotFound
+from devicehub.core.events import emit
+from devicehub.users.models import User
+
+
+class UserNotFound(NotFound):
+    code = "USER_NOT_FOUND"
+    title = "User not found"
+    detail = "No user {user_id}."
+
+
+def describe(user: User) -> dict[str, Any]:
+    """A user as `UserSchema` shows one."""
+    return {
+        "id": str(user.id),
+        "name": user.name,
+        "email": user.email,
+        "role": user.role,
+        "createdAt": clock.rfc3339(user.created_at),
+        "updatedAt": clock.rfc3339(user.updated_at),
+    }
+
+
+def get(user_id: str) -> User:
+    """One user; raises UserNotFound."""
+    user: User | None = User.objects(id=ObjectId(user_id)).first()
+    if user is None:
+        raise UserNotFound(user_id=user_id)
+    return user
+
+
+def profile(actor: Actor, *, fresh: bool = False) -> Cached:
+    """The caller's own profile as JSON bytes, cached; `fresh` neither reads nor stores the cache."""
+    return cache.current().fetch(
+        actor.user_id,
+        "profile",
+        "own",
+        ttl=config.current().cache_profile_ttl,
+        compute=lambda: orjson.dumps(describe(get(actor.user_id))),
+        bypass=fresh,
+    )
+
+
+def update_profile(actor: Actor, changes: dict[str, Any]) -> User:
+    """Change the caller's own profile; an empty change is none."""
+    if not changes:
+        return get(actor.user_id)
+    with cache.current().writing(actor.user_id, "profile"):
+        user: User | None = User.objects(id=ObjectId(actor.user_id)).modify(
+            new=True, inc__revision=1, set__updated_at=clock.now(), set__name=changes["name"]
+        )
+    if user is None:
+        raise UserNotFound(user_id=actor.user_id)
+    emit("user.updated", actor, changes=changes)
+    return user

@@ -1,0 +1,254 @@
+"""The ground of every test: a real MongoDB and Redis for each parallel worker, emptied between tests."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from devicehub.app import create_app
+from devicehub.core import clock as system_clock
+from devicehub.core import config, events, migrations, mongo, redis
+from devicehub.core.actor import Actor
+from devicehub.core.config import Settings
+from devicehub.core.events import Event
+from devicehub.embedded.processes import Server, start_mongod, start_redis
+from tests import factories
+from tests.factories import Account, make_account
+
+ROOT = Path(__file__).parent.parent
+SECRETS = {
+    "jwt_secret": "0123456789abcdefghijklmnopqrstuv-access",
+    "jwt_refresh_secret": "0123456789abcdefghijklmnopqrstuv-refresh",
+}
+# The limits have tests of their own; everywhere else they would only be in the way.
+NO_LIMITS = {
+    f"{name}_rate_limit": "1000000 per minute" for name in ("auth", "refresh", "device", "ingest", "general")
+}
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 10, what: str = "") -> Any:
+    """What `condition` gives once it is true; fails the test when that takes longer than `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if result := condition():
+            return result
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds} s: {what or condition}")
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Servers:
+    """The servers of this worker; a test that stops one starts it again on the same folder and port."""
+
+    folder: Path
+    mongod: Server
+    redis: Server
+
+    def restart_redis(self) -> None:
+        self.redis = start_redis(self.folder / "redis", port=_port(self.redis.url))
+
+    def restart_mongod(self) -> None:
+        self.mongod = start_mongod(self.folder / "mongo", port=_port(self.mongod.url))
+
+
+def _port(url: str) -> int:
+    return int(url.split("127.0.0.1:")[1].split("/")[0])
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    folder = tmp_path_factory.mktemp("servers")
+    mongod = start_mongod(folder / "mongo", port=free_port())
+    started = Servers(folder, mongod, start_redis(folder / "redis", port=free_port()))
+    yield started
+    started.redis.stop()
+    started.mongod.stop()
+
+
+@pytest.fixture(scope="session")
+def settings(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return config.load(
+        _env_file=None,
+        app_env="development",
+        mongodb_uri=servers.mongod.url,
+        redis_url=servers.redis.url,
+        devicehub_var=tmp_path_factory.mktemp("var"),
+        bcrypt_rounds=4,
+        log_level="WARNING",
+        **SECRETS,
+        **NO_LIMITS,
+    )
+
+
+@pytest.fixture(scope="session")
+def _application(settings: Settings) -> Flask:
+    app = create_app(settings)
+    migrations.migrate(settings)
+    factories.app = app
+    return app
+
+
+@pytest.fixture
+def app(_application: Flask) -> Flask:
+    """The application, on empty databases."""
+    empty()
+    return _application
+
+
+def empty() -> None:
+    """Empty every collection (their indexes stay) and Redis."""
+    db = mongo.database()
+    for name in db.list_collection_names():
+        if name not in (migrations.LEDGER, "leases"):
+            db[name].delete_many({})
+    redis.current().call(lambda client: client.flushdb())
+
+
+@pytest.fixture
+def using(app: Flask) -> Callable[..., AbstractContextManager[None]]:
+    """Run a block under other settings: `with using(general_rate_limit="2 per minute"):`."""
+
+    @contextmanager
+    def changed(**changes: Any) -> Iterator[None]:
+        before = config.current()
+        config.use(before.model_copy(update=changes))
+        try:
+            yield
+        finally:
+            config.use(before)
+
+    return changed
+
+
+@pytest.fixture
+def clock() -> Iterator[Callable[[float], None]]:
+    """Move the clock: `clock(11)` makes it 11 seconds later for the rest of the test."""
+    moves = []
+
+    def move(seconds: float) -> None:
+        moves.append(system_clock.moved(timedelta(seconds=seconds)))
+        moves[-1].__enter__()
+
+    yield move
+    for moved in reversed(moves):
+        moved.__exit__(None, None, None)
+
+
+@pytest.fixture
+def told(app: Flask) -> Iterator[list[Event]]:
+    """Every event that is emitted, in order."""
+    heard: list[Event] = []
+    before = list(events._sinks)
+    events.attach(*before, heard.append)
+    yield heard
+    events.attach(*before)
+
+
+@pytest.fixture
+def account(app: Flask, request: pytest.FixtureRequest) -> Account | None:
+    """Whom `@pytest.mark.actor(role=...)` names; nobody without it."""
+    marker = request.node.get_closest_marker("actor")
+    return make_account(**marker.kwargs) if marker else None
+
+
+@pytest.fixture
+def actor(account: Account) -> Actor:
+    return account.actor
+
+
+@pytest.fixture
+def client(app: Flask, account: Account | None) -> FlaskClient:
+    """A client of the whole application; anonymous unless the test is marked with an actor."""
+    client = app.test_client()
+    if account is not None:
+        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {account.access_token}"
+    return client
+
+
+@pytest.fixture
+def client_of(app: Flask) -> Callable[[Account], FlaskClient]:
+    """A client that signs its requests as the given account."""
+
+    def make(account: Account) -> FlaskClient:
+        client = app.test_client()
+        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {account.access_token}"
+        return client
+
+    return make
+
+
+@dataclass
+class LiveServer:
+    """A real api process: gunicorn with its gevent worker, on the loopback."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(10)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def serve(settings: Settings, _application: Flask) -> Iterator[Callable[..., LiveServer]]:
+    """Start api processes on the same databases: `serve(GENERAL_RATE_LIMIT="5")`; they end with the session."""
+    started: list[LiveServer] = []
+
+    def start(**environment: str) -> LiveServer:
+        server = _start_server(settings, environment)
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        if server.process.poll() is None:
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def live_server(serve: Callable[..., LiveServer]) -> LiveServer:
+    """One api process for the whole session."""
+    return serve()
+
+
+def _start_server(settings: Settings, environment: dict[str, str]) -> LiveServer:
+    port = free_port()
+    named = settings.model_dump(mode="json", exclude_none=True, exclude={"allowed_origins", "log_file"})
+    env = {**os.environ, **{name.upper(): str(value) for name, value in named.items()}, "PORT": str(port)}
+    command = [sys.executable, "-m", "gunicorn", "-c", "devicehub/web/gunicorn.py", "wsgi:app"]
+    process = subprocess.Popen(command, cwd=ROOT, env=env | environment)
+    url = f"http://127.0.0.1:{port}"
+
+    def is_ready() -> bool:
+        assert process.poll() is None, "the server ended by itself"
+        try:
+            return httpx.get(f"{url}/health/ready", timeout=2).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    wait_until(is_ready, 30, "the server to be ready")
+    return LiveServer(url, process)

@@ -1,0 +1,65 @@
+"""One builder per thing, with defaults that make sense."""
+
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from bson import ObjectId
+from flask import Flask
+
+from devicehub.auth import service as auth
+from devicehub.auth import standing
+from devicehub.core import clock
+from devicehub.core.actor import Actor, Role
+from devicehub.devices import service as devices
+from devicehub.organizations.models import Member, Organization
+from devicehub.web import identity
+
+app: Flask = None  # type: ignore[assignment]  # set by conftest.py: tokens are signed by the application
+PASSWORD = "correct horse battery"
+_numbers = count(1)
+
+
+@dataclass
+class Account:
+    """Somebody who has signed in."""
+
+    email: str
+    actor: Actor
+    access_token: str
+    refresh_token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.access_token}"}
+
+
+def make_account(
+    *, role: Role = "owner", organization_id: str | None = None, name: str = "Ada Lovelace"
+) -> Account:
+    """A new person, signed in; with another role than owner, or a given organization, as a member of that."""
+    email = f"person{next(_numbers)}@example.com"
+    made = auth.sign_up(name=name, email=email, password=PASSWORD)
+    if role != "owner" and organization_id is None:
+        organization_id = make_account().actor.organization_id
+    if organization_id is not None:
+        Organization.objects(id=made.organization.id).delete()
+        member = Member(user_id=made.user.id, role=role, joined_at=clock.now())
+        Organization.objects(id=ObjectId(organization_id)).update_one(push__members=member)
+        standing.forget_user(str(made.user.id))
+    return log_in(email)
+
+
+def log_in(email: str) -> Account:
+    """A new session of somebody who has signed up."""
+    grant = auth.log_in(email=email, password=PASSWORD, ip="127.0.0.1", user_agent="tests")
+    with app.app_context():
+        token = identity.mint(grant)
+        return Account(email, identity.authenticate(token), token, grant.refresh_token)
+
+
+def make_device(actor: Actor, **fields: Any) -> dict[str, Any]:
+    """A device of the actor's organization, as the API shows it."""
+    number = next(_numbers)
+    defaults = {"name": f"Sensor {number}", "type": "sensor", "status": "active", "heartbeat_interval": 60}
+    return devices.create(actor, defaults | fields)
