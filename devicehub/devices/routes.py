@@ -1,0 +1,128 @@
+"""Devices: the doors."""
+
+from typing import Any
+
+from bson import ObjectId
+from flask import Response, url_for
+from flask.views import MethodView
+from marshmallow import ValidationError
+
+from devicehub.core.errors import DeviceHubError, InvalidInput, PreconditionFailed
+from devicehub.devices import heartbeats, schemas
+from devicehub.devices import service as devices
+from devicehub.devices.errors import DeviceNotFound, DeviceNotYours, DuplicateSerialNumber
+from devicehub.web import conditional, idempotency
+from devicehub.web.blueprint import Blueprint
+from devicehub.web.errors import problem_of
+from devicehub.web.identity import current_actor
+from devicehub.web.pagination import take_page
+from devicehub.web.responses import json_response
+
+blp = Blueprint("devices", __name__, url_prefix="/api/devices", description="Devices and their signs of life.")
+
+_LOCATION = {"Location": {"schema": {"type": "string"}, "description": "Where the new device is."}}
+_new_device = schemas.NewDeviceSchema()
+
+
+@blp.route("")
+class Devices(MethodView):
+    @blp.guard(limit="device")
+    @blp.arguments(schemas.DeviceQuerySchema, location="query")
+    @conditional.documented
+    @blp.response(200, schemas.DeviceListSchema)
+    def get(self, query: dict[str, Any]) -> Response:
+        """List devices"""
+        page = take_page(query)
+        found = devices.find(current_actor(), query, page, fresh=conditional.wants_fresh())
+        return conditional.answer(found)
+
+    @blp.guard("operator", limit="device")
+    @blp.arguments(schemas.NewDeviceSchema)
+    @idempotency.accepted
+    @blp.response(201, schemas.DeviceSchema, headers=_LOCATION)
+    @blp.raises(DuplicateSerialNumber)
+    def post(self, fields: dict[str, Any]) -> Any:
+        """Register a device"""
+        made = devices.create(current_actor(), fields, device_id=idempotency.derived_id())
+        return json_response(made, 201, {"Location": url_for("devices.DeviceById", device_id=made["id"])})
+
+
+@blp.route("/batch")
+class DeviceBatch(MethodView):
+    @blp.guard("operator", limit="device")
+    @blp.arguments(schemas.NewDevicesSchema)
+    @idempotency.accepted
+    @blp.response(200, schemas.BatchResultSchema)
+    def post(self, batch: dict[str, Any]) -> Any:
+        """Register up to 500 devices
+
+        Each is judged by itself; the answer tells of each what became of it.
+        """
+        outcomes: dict[int, Any] = {}
+        sound: dict[int, dict[str, Any]] = {}
+        for index, raw in enumerate(batch["devices"]):
+            try:
+                sound[index] = _new_device.load(raw)
+            except ValidationError as error:
+                outcomes[index] = InvalidInput(errors=_by_field(error))
+        new_ids = [idempotency.derived_id(index) or ObjectId() for index in sound]
+        if sound:
+            made = devices.create_many(current_actor(), list(sound.values()), device_ids=new_ids)
+            outcomes |= zip(sound, made, strict=True)
+        items = [_item(index, outcomes[index]) for index in sorted(outcomes)]
+        created = sum(item["status"] == 201 for item in items)
+        return json_response({"created": created, "failed": len(items) - created, "items": items}, 200)
+
+
+@blp.route("/<device_id>")
+class DeviceById(MethodView):
+    @blp.guard(limit="device")
+    @conditional.documented
+    @blp.response(200, schemas.DeviceSchema)
+    @blp.raises(DeviceNotFound)
+    def get(self, device_id: str) -> Response:
+        """Read a device"""
+        found = devices.read(current_actor(), device_id, fresh=conditional.wants_fresh())
+        tag = conditional.etag(found.revision, found.cached.payload)
+        return conditional.answer(found.cached, tag=tag, modified_at=found.modified_at)
+
+    @blp.guard("operator", limit="device")
+    @blp.arguments(schemas.DevicePatchSchema)
+    @blp.response(200, schemas.DeviceSchema)
+    @blp.raises(DeviceNotFound, DeviceNotYours, DuplicateSerialNumber, PreconditionFailed)
+    def patch(self, changes: dict[str, Any], device_id: str) -> Any:
+        """Change a device's configuration
+
+        `If-Match` is honoured: the revision in the ETag must be the present one.
+        """
+        revision = conditional.expected_revision()
+        return json_response(devices.update(current_actor(), device_id, changes, revision=revision), 200)
+
+    @blp.guard("operator", limit="device")
+    @blp.response(204)
+    @blp.raises(DeviceNotFound, DeviceNotYours, PreconditionFailed)
+    def delete(self, device_id: str) -> None:
+        """Delete a device"""
+        devices.delete(current_actor(), device_id, revision=conditional.expected_revision())
+
+
+@blp.route("/<device_id>/heartbeat")
+class Heartbeat(MethodView):
+    @blp.guard("operator", limit="ingest")
+    @blp.arguments(schemas.HeartbeatSchema, required=False)
+    @blp.response(200, schemas.HeartbeatResultSchema)
+    @blp.raises(DeviceNotFound)
+    def post(self, told: dict[str, Any], device_id: str) -> heartbeats.Beat:
+        """Tell that a device lives"""
+        return heartbeats.beat(current_actor(), device_id, told)
+
+
+def _item(index: int, outcome: Any) -> dict[str, Any]:
+    if isinstance(outcome, DeviceHubError):
+        return {"index": index, "status": outcome.status, "error": problem_of(outcome)}
+    return {"index": index, "status": 201, "device": outcome}
+
+
+def _by_field(error: ValidationError) -> dict[str, Any]:
+    messages = error.messages
+    return messages if isinstance(messages, dict) else {"_schema": messages}

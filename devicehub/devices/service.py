@@ -1,0 +1,269 @@
+"""Devices: registering, reading, changing and deleting them."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from bson import ObjectId
+from mongoengine.errors import NotUniqueError
+from pymongo.errors import BulkWriteError
+
+from devicehub.core import cache, clock, config, crypto, ids, live
+from devicehub.core.actor import Actor
+from devicehub.core.cache import Cached
+from devicehub.core.errors import DeviceHubError, PreconditionFailed
+from devicehub.core.events import emit
+from devicehub.core.live import Value
+from devicehub.core.paging import Page
+from devicehub.devices import views
+from devicehub.devices.errors import DeviceNotFound, DeviceNotYours, DuplicateSerialNumber
+from devicehub.devices.models import Device
+
+NOUN = "devices"
+_SORT_FIELDS = {"name": "name_key", "createdAt": "created_at", "lastActiveAt": "last_active_at"}
+_DUPLICATE_KEY = 11000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One device as JSON bytes, and what its validators are made of."""
+
+    cached: Cached
+    revision: int
+    modified_at: datetime
+
+
+def find(actor: Actor, query: Mapping[str, Any], page: Page, *, fresh: bool = False) -> Cached:
+    """A page of the caller's organization's devices as JSON bytes, cached; live fields are never stale.
+
+    `fresh` neither reads nor stores the cache; an order by last activity changes with every beat and is
+    never cached.
+    """
+    key = crypto.digest(orjson.dumps([query, page.number, page.limit], option=orjson.OPT_SORT_KEYS))
+    found = cache.current().fetch(
+        actor.organization_id,
+        NOUN,
+        key,
+        ttl=config.current().cache_devices_ttl,
+        compute=lambda: _page(actor, query, page),
+        bypass=fresh or query["sort"].endswith("lastActiveAt"),
+    )
+    pagination, *rows = found.payload.split(b"\n")
+    items = b",".join(_with_live(actor, rows, fresh=found.status == "BYPASS"))
+    return Cached(b'{"items":[%s],"pagination":%s}' % (items, pagination), found.status, found.age)
+
+
+def _page(actor: Actor, query: Mapping[str, Any], page: Page) -> bytes:
+    chosen = Device.objects.visible_to(actor).filter(__raw__=_conditions(query))
+    sign, name = ("-", query["sort"][1:]) if query["sort"].startswith("-") else ("+", query["sort"])
+    rows = chosen.order_by(sign + _SORT_FIELDS[name], sign + "id").skip(page.skip).limit(page.limit).as_pymongo()
+    parts = [page.describe(chosen.count()), *(views.settled(row) for row in rows)]
+    return b"\n".join(orjson.dumps(part) for part in parts)
+
+
+def _conditions(query: Mapping[str, Any]) -> dict[str, Any]:
+    conditions: dict[str, Any] = {name: query[name] for name in ("type", "status", "presence") if name in query}
+    if query.get("tag"):
+        conditions["tags"] = {"$all": query["tag"]}
+    if "owner_id" in query:
+        conditions["owner_id"] = ids.parse(query["owner_id"]) or {"$in": []}
+    if query.get("search"):
+        literal = re.escape(query["search"].casefold())
+        conditions["$or"] = [{"name_key": {"$regex": literal}}, {"serial_key": {"$regex": literal}}]
+    return conditions
+
+
+def _with_live(actor: Actor, rows: list[bytes], *, fresh: bool) -> Iterable[bytes]:
+    values = live.current().read(
+        actor.organization_id,
+        [views.id_of(row) for row in rows],
+        lambda wanted: live_values(actor, wanted),
+        fresh=fresh,
+    )
+    return (views.join(row, values[device_id]) for row in rows if (device_id := views.id_of(row)) in values)
+
+
+def live_values(actor: Actor, device_ids: Iterable[str]) -> dict[str, Value]:
+    """MongoDB's word on the live part of these devices."""
+    wanted = [ObjectId(device_id) for device_id in device_ids]
+    rows = Device.objects.visible_to(actor).filter(id__in=wanted).as_pymongo()
+    return {str(row["_id"]): views.live_value(row) for row in rows}
+
+
+def read(actor: Actor, device_id: str, *, fresh: bool = False) -> Found:
+    """One device as JSON bytes, cached; raises DeviceNotFound."""
+
+    def compute() -> bytes:
+        row = row_of(actor, device_id)
+        moment = row["updated_at"].timestamp()
+        return b"%d\n%.3f\n%s" % (row["revision"], moment, orjson.dumps(views.settled(row)))
+
+    found = cache.current().fetch(
+        actor.organization_id,
+        NOUN,
+        f"one:{_parsed(device_id)}",
+        ttl=config.current().cache_devices_ttl,
+        compute=compute,
+        bypass=fresh,
+    )
+    revision, updated_at, settled = found.payload.split(b"\n")
+    whole = list(_with_live(actor, [settled], fresh=found.status == "BYPASS"))
+    if not whole:
+        raise DeviceNotFound(device_id=device_id)
+    last_active_at = orjson.loads(whole[0])["lastActiveAt"]
+    moments = [float(updated_at)]
+    if last_active_at:
+        moments.append(datetime.fromisoformat(last_active_at).timestamp())
+    return Found(
+        Cached(whole[0], found.status, found.age), int(revision), datetime.fromtimestamp(max(moments), UTC)
+    )
+
+
+def _parsed(device_id: str) -> ObjectId:
+    wanted = ids.parse(device_id)
+    if wanted is None:
+        raise DeviceNotFound(device_id=device_id)
+    return wanted
+
+
+def row_of(actor: Actor, device_id: str) -> dict[str, Any]:
+    """The stored device, uncached; raises DeviceNotFound."""
+    row: dict[str, Any] | None = (
+        Device.objects.visible_to(actor).filter(id=_parsed(device_id)).as_pymongo().first()
+    )
+    if row is None:
+        raise DeviceNotFound(device_id=device_id)
+    return row
+
+
+def get(actor: Actor, device_id: str) -> dict[str, Any]:
+    """One device as the API shows it, uncached; raises DeviceNotFound."""
+    return views.whole(row_of(actor, device_id))
+
+
+def create(actor: Actor, fields: Mapping[str, Any], *, device_id: ObjectId | None = None) -> dict[str, Any]:
+    """Register one device; raises DuplicateSerialNumber.
+
+    `device_id` is given when the same request may come twice: the second finds what the first made.
+    """
+    [made] = create_many(actor, [fields], device_ids=[device_id or ObjectId()])
+    if isinstance(made, DeviceHubError):
+        raise made
+    return made
+
+
+def create_many(
+    actor: Actor, many: list[Mapping[str, Any]], *, device_ids: list[ObjectId]
+) -> list[dict[str, Any] | DeviceHubError]:
+    """Register many devices; for each what was made of it, or why not. One that fails keeps no other out."""
+    moment = clock.now()
+    rows = [_new_row(actor, one, device_id, moment) for one, device_id in zip(many, device_ids, strict=True)]
+    failed: dict[int, DeviceHubError] = {}
+    again: set[ObjectId] = set()
+    with cache.current().writing(actor.organization_id, NOUN):
+        try:
+            Device._get_collection().insert_many(rows, ordered=False)
+        except BulkWriteError as error:
+            for failure in error.details["writeErrors"]:
+                if failure["code"] != _DUPLICATE_KEY:
+                    raise
+                if "_id" in failure["keyPattern"]:
+                    again.add(rows[failure["index"]]["_id"])
+                else:
+                    failed[failure["index"]] = DuplicateSerialNumber()
+    made = [failed.get(index) or views.whole(row) for index, row in enumerate(rows)]
+    for row in rows:
+        if row["_id"] in again:
+            made[rows.index(row)] = get(actor, str(row["_id"]))
+    for one in made:
+        if not isinstance(one, DeviceHubError):
+            _tell("device.created", actor, one, changes={})
+    return made
+
+
+def _new_row(actor: Actor, fields: Mapping[str, Any], device_id: ObjectId, moment: datetime) -> dict[str, Any]:
+    device = Device(
+        id=device_id,
+        organization_id=ObjectId(actor.organization_id),
+        owner_id=ObjectId(actor.user_id),
+        presence="never_seen",
+        created_at=moment,
+        updated_at=moment,
+        **_stored(fields),
+    )
+    row: dict[str, Any] = device.to_mongo().to_dict()
+    return {"tags": [], "metadata": {}, "metrics": {}} | row
+
+
+def _stored(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What is stored for these fields: themselves, and the folded forms of what is sorted and searched by."""
+    stored = dict(fields)
+    if "name" in fields:
+        stored["name_key"] = fields["name"].casefold()
+    if "serial_number" in fields:
+        stored["serial_key"] = (fields["serial_number"] or "").casefold() or None
+    return stored
+
+
+def update(
+    actor: Actor, device_id: str, changes: Mapping[str, Any], *, revision: int | None = None
+) -> dict[str, Any]:
+    """Change a device's configuration, if `revision` is still its own where one is given.
+
+    Raises DeviceNotFound, DeviceNotYours, PreconditionFailed or DuplicateSerialNumber.
+    """
+    stored = _stored(changes) | {"updated_at": clock.now()}
+    if "status" in changes:
+        stored["status_by"] = "person"
+    with cache.current().writing(actor.organization_id, NOUN):
+        try:
+            row = _mine(actor, device_id, revision).modify(
+                new=True, __raw__={"$set": stored, "$inc": {"revision": 1}}
+            )
+        except NotUniqueError as error:
+            raise DuplicateSerialNumber() from error
+    if row is None:
+        raise _why_not(actor, device_id)
+    device = views.whole(row.to_mongo().to_dict())
+    told = {shown: device[shown] for name, shown in views.SHOWN.items() if name in changes}
+    _tell("device.updated", actor, device, changes=told)
+    return device
+
+
+def delete(actor: Actor, device_id: str, *, revision: int | None = None) -> None:
+    """Delete a device; raises DeviceNotFound, DeviceNotYours or PreconditionFailed."""
+    with cache.current().writing(actor.organization_id, NOUN):
+        row = _mine(actor, device_id, revision).modify(remove=True)
+    if row is None:
+        raise _why_not(actor, device_id)
+    device = views.whole(row.to_mongo().to_dict())
+    _tell("device.deleted", actor, device, changes={"deleted": True})
+
+
+def _mine(actor: Actor, device_id: str, revision: int | None) -> Any:
+    """The device if the caller may change it and it is still at `revision`."""
+    mine = Device.objects.visible_to(actor).filter(id=_parsed(device_id))
+    if not actor.is_at_least("admin"):
+        mine = mine.filter(owner_id=ObjectId(actor.user_id))
+    return mine if revision is None else mine.filter(revision=revision)
+
+
+def _why_not(actor: Actor, device_id: str) -> DeviceHubError:
+    row = row_of(actor, device_id)
+    if not actor.is_at_least("admin") and str(row["owner_id"]) != actor.user_id:
+        return DeviceNotYours()
+    return PreconditionFailed()
+
+
+def _tell(name: str, actor: Actor, device: Mapping[str, Any], *, changes: Mapping[str, Any]) -> None:
+    emit(
+        name,
+        actor,
+        device_id=device["id"],
+        status=device["status"],
+        presence=device["presence"],
+        changes=dict(changes),
+    )
