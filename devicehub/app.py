@@ -1,0 +1,82 @@
+"""`create_app`: the only place that knows every part."""
+
+import threading
+import time
+
+import structlog
+from flask import Flask
+from pymongo.errors import PyMongoError
+
+from devicehub.core import cache, config, events, live, logging, migrations, mongo, redis
+from devicehub.core.cache import BytesCache, Cache
+from devicehub.core.config import Settings
+from devicehub.core.live import Live
+from devicehub.extensions import api, caching, socketio
+from devicehub.features import doors
+from devicehub.realtime import manager
+from devicehub.realtime import service as realtime
+from devicehub.web import errors, hooks, identity, limits, openapi
+
+log = structlog.get_logger(__name__)
+
+
+def create_app(settings: Settings) -> Flask:
+    """Put the application together. Nothing is connected to yet: every client connects on its first use."""
+    config.use(settings)
+    logging.setup(settings)
+    mongo.connect(settings)
+    redis.connect(settings)
+
+    app = Flask("devicehub", static_folder=None)
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    hooks.init_app(app)
+    errors.init_app(app)
+    identity.init_app(app)
+    limits.init_app(app)
+    _init_cache(app)
+    openapi.init_app(app)
+    errors.init_app(app)
+    for door in doors("routes"):
+        api.register_blueprint(door.blp)
+        if hasattr(door, "pages"):
+            app.register_blueprint(door.pages)
+    manager.init_socketio(app, settings)
+    for door in doors("sockets"):
+        door.register(socketio)
+    events.attach(realtime.relay)
+    return app
+
+
+def start(app: Flask) -> None:
+    """Begin what a serving process does besides answering: bring the database up to date, hear events."""
+    threading.Thread(target=_migrate, name="migrate", daemon=True).start()
+    realtime.start(app)
+
+
+def _init_cache(app: Flask) -> None:
+    app.config |= {
+        "CACHE_TYPE": "devicehub.core.cache.BytesCache",
+        "CACHE_OPTIONS": {"redis": redis.current()},
+    }
+    caching.init_app(app)
+    store = caching.cache
+    assert isinstance(store, BytesCache)  # noqa: S101
+    cache.use(Cache(redis.current(), store))
+    live.use(Live(redis.current(), cache.current()))
+
+
+def _migrate() -> None:
+    """Until it is done; a database that is away at start is waited for, and said so once."""
+    waiting = False
+    while True:
+        try:
+            migrations.migrate(config.current())
+            return
+        except PyMongoError as error:
+            if not mongo.is_outage(error):
+                log.exception("migration.failed")
+                return
+            if not waiting:
+                log.warning("mongodb.away_at_start", error=type(error).__name__)
+                waiting = True
+            time.sleep(0.5)

@@ -1,0 +1,73 @@
+"""Health for people and orchestrators, and the API's own description: `/openapi.json` and `/docs`."""
+
+from pathlib import Path
+
+from flask import Blueprint as FlaskBlueprint
+from flask import Response, render_template, send_from_directory
+from flask.views import MethodView
+
+from devicehub.extensions import api
+from devicehub.monitoring import schemas
+from devicehub.monitoring import service as monitoring
+from devicehub.web.blueprint import Blueprint
+from devicehub.web.responses import json_response
+
+blp = Blueprint("monitoring", __name__, description="How the service is; never rate limited.")
+pages = FlaskBlueprint("docs", __name__, template_folder="templates")
+
+_STATIC = Path(__file__).parent / "static"
+_DOCS_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+@blp.route("/health")
+class Health(MethodView):
+    @blp.public(limit="none")
+    @blp.response(200, schemas.HealthSchema)
+    @blp.alt_response(503, schema=schemas.HealthSchema, description="MongoDB is away.")
+    def get(self) -> Response:
+        """Tell which dependencies answer
+
+        200 while requests can be served, also degraded (Redis or the workers are away); 503 without MongoDB.
+        """
+        found = monitoring.health()
+        return json_response(found, 503 if found["status"] == "unhealthy" else 200)
+
+
+@blp.route("/health/live")
+class Live(MethodView):
+    @blp.public(limit="none")
+    @blp.response(200, schemas.ProbeSchema)
+    def get(self) -> dict[str, str]:
+        """Tell that the process answers"""
+        return {"status": "ok"}
+
+
+@blp.route("/health/ready")
+class Ready(MethodView):
+    @blp.public(limit="none")
+    @blp.response(200, schemas.ProbeSchema)
+    @blp.alt_response(503, schema=schemas.ProbeSchema, description="Not now.")
+    def get(self) -> Response:
+        """Tell whether requests should be sent here"""
+        ready = monitoring.is_ready()
+        return json_response({"status": "ok" if ready else "unavailable"}, 200 if ready else 503)
+
+
+@pages.get("/openapi.json")
+def openapi_document() -> Response:
+    return json_response(api.spec.to_dict())
+
+
+@pages.get("/docs")
+def docs() -> Response:
+    response = Response(render_template("docs.html"))
+    response.headers["Content-Security-Policy"] = _DOCS_POLICY
+    return response
+
+
+@pages.get("/docs/<path:name>")
+def docs_file(name: str) -> Response:
+    return send_from_directory(_STATIC, name, max_age=86_400)

@@ -1,0 +1,44 @@
+"""Every route says who may call it, and the routes of a noun say the same."""
+
+from collections.abc import Iterator
+
+from flask import Flask
+
+from devicehub.web.guards import Guard, guard_of
+
+# Who may call these is not ours to say, or everybody: pages, the document, the socket's own endpoint.
+PAGES = {"/openapi.json", "/docs", "/docs/<path:name>"}
+PUBLIC = {
+    ("POST", "/api/auth/signup"),
+    ("POST", "/api/auth/login"),
+    ("POST", "/api/auth/refresh"),
+    ("POST", "/api/auth/logout"),
+    ("GET", "/health"),
+    ("GET", "/health/live"),
+    ("GET", "/health/ready"),
+}
+
+
+def routes(app: Flask) -> Iterator[tuple[str, str, Guard | None]]:
+    for rule in app.url_map.iter_rules():
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            yield method, rule.rule, guard_of(app.view_functions[rule.endpoint], method)
+
+
+def test_every_route_is_guarded_or_listed_as_public(app: Flask) -> None:
+    bare = {(method, rule) for method, rule, guard in routes(app) if guard is None and rule not in PAGES}
+    public = {(method, rule) for method, rule, guard in routes(app) if guard and guard.role is None}
+    assert bare == set()
+    assert public == PUBLIC
+
+
+def test_list_and_single_routes_of_a_noun_carry_the_same_guard(app: Flask) -> None:
+    found = {(method, rule): guard for method, rule, guard in routes(app)}
+    pairs = [(rule, other) for _, rule in found for _, other in found if other.rpartition("/<")[0] == rule]
+    assert pairs, "no list and single routes were found at all"
+    for one_list, single in set(pairs):
+        if (("GET", one_list)) in found and ("GET", single) in found:
+            assert found["GET", one_list] == found["GET", single], (one_list, single)
+        for write in ("PATCH", "PUT", "DELETE"):
+            if ("POST", one_list) in found and (write, single) in found:
+                assert found["POST", one_list] == found[write, single], (one_list, write, single)
