@@ -18,12 +18,14 @@ loglevel = "warning"
 
 def post_worker_init(worker: Any) -> None:
     """Tell streams and sockets of the end: gunicorn tells a gevent worker nothing, and waits for them."""
+    import gevent
+
     from devicehub.realtime import service as realtime
 
     handle_exit = worker.handle_exit
 
     def drain_then_exit(number: int, frame: Any) -> None:
-        realtime.drain()
+        gevent.spawn(realtime.drain)  # a signal handler must not wait, and draining may
         handle_exit(number, frame)
 
     signal.signal(signal.SIGTERM, drain_then_exit)

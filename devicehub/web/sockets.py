@@ -9,17 +9,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import structlog
 from flask import request
 from marshmallow import ValidationError
 
-from devicehub.core.actor import Actor
 from devicehub.core.errors import DeviceHubError, InvalidInput, NotFound
 from devicehub.realtime import service as realtime
 from devicehub.web import errors, identity
+from devicehub.web.limits import RateLimitExceeded
 from devicehub.web.schemas import Schema
-
-log = structlog.get_logger(__name__)
 
 EVENTS_PER_MINUTE = 100
 
@@ -31,10 +28,7 @@ class UnknownEvent(NotFound):
     detail = "There is no client event of this name."
 
 
-class TooManyEvents(DeviceHubError):
-    status = 429
-    code = "RATE_LIMIT_EXCEEDED"
-    title = "Rate limit exceeded"
+class TooManyEvents(RateLimitExceeded):
     detail = "A connection may send {limit} events a minute."
 
 
@@ -91,7 +85,7 @@ def _load(loader: Schema, arguments: tuple[Any, ...]) -> dict[str, Any]:
     try:
         loaded: dict[str, Any] = loader.load(arguments[0] if arguments else {})
     except ValidationError as error:
-        raise InvalidInput(errors=error.normalized_messages()) from error
+        raise InvalidInput(errors=dict(error.messages_dict)) from error
     return loaded
 
 

@@ -1,0 +1,106 @@
+"""Flask-SocketIO, bound: our packets, our transport, and a Redis queue that comes back within 2 s.
+
+The queue carries what is not in the event log: room changes, disconnects, and emits of other code and processes.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from engineio.payload import Payload
+from flask import Flask
+from gevent.monkey import is_module_patched
+from socketio import RedisManager
+
+from devicehub.core import redis
+from devicehub.core.config import Settings
+from devicehub.core.redis import Redis, RedisAway
+from devicehub.extensions import socketio
+from devicehub.realtime import service
+from devicehub.realtime.line import Line
+from devicehub.realtime.packets import Json, Packet
+from devicehub.realtime.transport import LARGEST_FRAME, WebSocket
+
+log = structlog.get_logger(__name__)
+
+# A client that was offline sends what it kept in one go; beyond this engine.io would drop the whole of it.
+MOST_PACKETS = 128
+
+
+class Manager(RedisManager):
+    """python-socketio's Redis manager whose listener never sleeps long and whose publisher never waits long."""
+
+    def __init__(self, client: Redis, *, welcome: Callable[[str], None]) -> None:
+        # Channels, unlike keys, are shared by all databases of a Redis server.
+        channel = f"socketio:{client.pool.connection_kwargs.get('db') or 0}"
+        super().__init__(client.url, channel=channel)
+        self._client, self._welcome = client, welcome
+        self._line = Line(client.url, channel)
+
+    def connect(self, sid: str, namespace: str) -> str:
+        """python-socketio calls this once the client was told that it is let in."""
+        sid = super().connect(sid, namespace)
+        if self.server.get_environ(sid, namespace) is None:  # it left while it was being let in
+            self.disconnect(sid, namespace, ignore_queue=True)
+            service.forget(sid)
+        else:
+            self._welcome(sid)
+        return sid
+
+    def trigger_callback(self, sid: str, id: int | None, data: list[Any]) -> None:
+        """Ignore an answer nobody waits for, without a line in the log for each."""
+        if id and id in self.callbacks.get(sid, {}):
+            super().trigger_callback(sid, id, data)
+
+    def _publish(self, data: dict[str, Any]) -> None:
+        message = self.json.dumps(data)
+        with suppress(RedisAway):
+            self._client.call(lambda client: client.publish(self.channel, message))
+
+    def _listen(self) -> Iterator[bytes]:
+        return (heard.message for heard in self._line.listen() if heard.kind == "message")
+
+    def close(self) -> None:
+        """End the listener."""
+        self._line.close()
+
+
+def init_socketio(app: Flask, settings: Settings) -> None:
+    """Put Socket.IO in front of `app`. Handlers are registered after this, for they go to the server made here."""
+    client = redis.current()
+    service.use(client, window=settings.event_window)
+    Payload.max_decode_packets = MOST_PACKETS
+    socketio.init_app(
+        app,
+        async_mode="gevent" if is_module_patched("socket") else "threading",
+        async_handlers=False,  # a client's events are answered in their order, and never faster than we can
+        client_manager=Manager(client, welcome=service.welcome),
+        cors_allowed_origins=_origins(settings),
+        cors_credentials=False,
+        max_http_buffer_size=LARGEST_FRAME,
+        serializer=Packet,
+        json=Json,
+        logger=_quiet("socketio"),
+        engineio_logger=_quiet("engineio"),
+    )
+    engine = socketio.server.eio
+    engine._async = {**engine._async, "websocket": WebSocket}
+
+
+def _origins(settings: Settings) -> Callable[[str | None, dict[str, Any]], bool]:
+    """Which pages may connect: those of our own origin and of ALLOWED_ORIGINS."""
+
+    def is_allowed(origin: str | None, environ: dict[str, Any]) -> bool:
+        own = f"{environ.get('wsgi.url_scheme')}://{environ.get('HTTP_HOST')}"
+        return origin == own or origin in settings.allowed_origins or "*" in settings.allowed_origins
+
+    return is_allowed
+
+
+def _quiet(name: str) -> logging.Logger:
+    """A library's logger that tells of failures alone: below that it would write down what clients send."""
+    logger = logging.getLogger(name)
+    logger.setLevel(logging.ERROR)
+    return logger

@@ -1,0 +1,101 @@
+"""What clients hear: which wire event an event of ours becomes, for whom, and in which words.
+
+Socket.IO and SSE tell the same payloads. An *audience* is a part of an organization: everyone (`org`) or one
+user (`user:<id>`); a socket may also listen to a single device (`device:<id>`). A room is an organization's
+audience.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from devicehub.core import clock
+from devicehub.core.events import Event
+from devicehub.realtime.log import Entry
+
+EVERYONE = "org"
+
+Payload = dict[str, Any]
+
+
+def user(user_id: str) -> str:
+    """The audience that one user is."""
+    return f"user:{user_id}"
+
+
+def device(device_id: str) -> str:
+    """The audience of those who asked for one device."""
+    return f"device:{device_id}"
+
+
+def room(organization_id: str, audience: str) -> str:
+    """The Socket.IO room of an organization's audience."""
+    return f"{organization_id}/{audience}"
+
+
+def _device_update(event: Event) -> Payload:
+    return _device(event, "device_status_update", changes=event.data["changes"])
+
+
+def _device_heartbeat(event: Event) -> Payload:
+    data = event.data
+    return _device(event, "device_heartbeat", lastActiveAt=data["last_active_at"], metrics=data["metrics"])
+
+
+def _device(event: Event, kind: str, **own: Any) -> Payload:
+    return {
+        "type": kind,
+        "organizationId": event.actor.organization_id,
+        "deviceId": event.data["device_id"],
+        "status": event.data["status"],
+        "presence": event.data["presence"],
+        **own,
+        "timestamp": event.at,
+    }
+
+
+_TOLD: dict[str, tuple[str, Callable[[Event], Payload]]] = {
+    "device.created": ("device-update", _device_update),
+    "device.updated": ("device-update", _device_update),
+    "device.deleted": ("device-update", _device_update),
+    "device.status_changed": ("device-update", _device_update),
+    "device.heartbeat": ("device-heartbeat", _device_heartbeat),
+}
+
+
+def entry_of(event: Event) -> Entry | None:
+    """The log entry that tells an event to clients; None for what is not for their ears."""
+    if event.name not in _TOLD:
+        return None
+    name, describe = _TOLD[event.name]
+    return Entry(name, EVERYONE, dumps(describe(event)))
+
+
+def payload_of(entry: Entry) -> Payload:
+    """What clients are sent of an entry; `id` is null when there was no log to take one from."""
+    return {"id": entry.id or None, **orjson.loads(entry.payload)}
+
+
+def rooms_of(organization_id: str, entry: Entry, payload: Payload) -> list[str]:
+    """The rooms an entry is told in; a socket that is in two of them hears it once."""
+    rooms = [room(organization_id, entry.audience)]
+    if entry.audience == EVERYONE and "deviceId" in payload:
+        rooms.append(room(organization_id, device(payload["deviceId"])))
+    return rooms
+
+
+def frame(event: str, payload: Payload, event_id: str | None) -> bytes:
+    """One event as SSE writes it."""
+    head = f"id: {event_id}\nevent: {event}\n" if event_id else f"event: {event}\n"
+    return b"%sdata: %s\n\n" % (head.encode(), dumps(payload))
+
+
+def dumps(payload: Payload) -> bytes:
+    """JSON as the API writes it."""
+    return orjson.dumps(payload, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME)
+
+
+def _plain(value: Any) -> str:
+    return clock.rfc3339(value) if isinstance(value, datetime) else str(value)
