@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import quote
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 SHORTEST_SECRET = 32
@@ -31,6 +31,24 @@ def _words(value: Any) -> Any:
     return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
 
+def _origin(value: str) -> str:
+    """`*` or what a browser sends as `Origin`; one written otherwise would match no page, and say nothing."""
+    if value != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+", value):
+        raise ValueError("write origins such as https://app.example.org, without a path")
+    return value
+
+
+def _address(*schemes: str) -> AfterValidator:
+    """The URL of a server; empty when there is none."""
+
+    def check(value: str) -> str:
+        if value and not value.startswith(schemes):
+            raise ValueError(f"write an address that begins with {' or '.join(schemes)}")
+        return value
+
+    return AfterValidator(check)
+
+
 def _limit(window: str) -> BeforeValidator:
     """`5` (of the class's own window) or `5 per minute`."""
 
@@ -44,7 +62,9 @@ def _limit(window: str) -> BeforeValidator:
 
 
 Size = Annotated[int, BeforeValidator(_size)]
-Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_words)]
+MongoAddress = Annotated[str, _address("mongodb://", "mongodb+srv://")]
+RedisAddress = Annotated[str, _address("redis://", "rediss://", "unix://")]
 PerMinute = Annotated[str, _limit("minute")]
 PerHour = Annotated[str, _limit("hour")]
 
@@ -59,21 +79,22 @@ class Settings(BaseSettings):
     app_env: Literal["development", "production"] = "production"
     devicehub_role: Literal["all", "api", "realtime"] = "all"
     devicehub_var: Path = Path("var")
+    devicehub_host: str = "127.0.0.1"
     port: int = Field(5000, ge=1, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_file: Path | None = None
     slow_request_ms: int = Field(200, ge=1)
 
-    mongodb_uri: str = ""
+    mongodb_uri: MongoAddress = ""
     db_max_pool_size: int = Field(10, ge=1)
     db_min_pool_size: int = Field(2, ge=0)
     db_timeout_ms: int = Field(2500, ge=100)
 
-    redis_url: str = ""
+    redis_url: RedisAddress = ""
     redis_host: str = ""
-    redis_port: int = 6379
+    redis_port: int = Field(6379, ge=1, le=65535)
     redis_password: str = ""
-    redis_db: int = 0
+    redis_db: int = Field(0, ge=0)
     redis_timeout_ms: int = Field(250, ge=10)
 
     jwt_secret: str = ""
@@ -87,7 +108,7 @@ class Settings(BaseSettings):
     bcrypt_rounds: int = Field(12, ge=4, le=16)
     password_hash_queue: int = Field(128, ge=1)
 
-    allowed_origins: Words = ()
+    allowed_origins: Origins = ()
     trusted_proxies: int = Field(0, ge=0)
     max_request_size: Size = 10 << 20
 
@@ -107,11 +128,15 @@ class Settings(BaseSettings):
         if self.app_env == "production":
             for name in ("jwt_secret", "jwt_refresh_secret"):
                 _refuse_weak(name.upper(), getattr(self, name))
+            if self.jwt_secret_previous:  # it still opens every door
+                _refuse_weak("JWT_SECRET_PREVIOUS", self.jwt_secret_previous)
             if "*" in self.allowed_origins:
                 raise ValueError("ALLOWED_ORIGINS must name the origins in production; * would let any page in")
         present = [s for s in (self.jwt_secret, self.jwt_refresh_secret, self.jwt_secret_previous) if s]
         if len(set(present)) != len(present):
             raise ValueError("JWT_SECRET, JWT_REFRESH_SECRET and JWT_SECRET_PREVIOUS must all differ")
+        if self.db_min_pool_size > self.db_max_pool_size:
+            raise ValueError("DB_MIN_POOL_SIZE must not be above DB_MAX_POOL_SIZE")
         return self
 
     @property
