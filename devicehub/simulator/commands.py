@@ -40,9 +40,7 @@ class Duration(click.ParamType[float]):
 
 @click.command()
 @click.option("--devices", default=50, show_default=True, type=click.IntRange(1, 100_000), help="How many.")
-@click.option(
-    "--interval", default="5", show_default=True, type=Duration(), help="Between two beats of a device."
-)
+@click.option("--interval", default="5", show_default=True, type=Duration(), help="Between two beats of a device.")
 @click.option("--for", "seconds", type=Duration(), help="How long, such as 30s; else until Ctrl-C.")
 @click.option("--url", default="http://127.0.0.1:5000", show_default=True, help="The server.")
 @click.option("--email", help="Whose fleet; else a demo account, signed up once and remembered.")

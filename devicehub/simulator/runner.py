@@ -11,15 +11,13 @@ from devicehub.simulator.fleet import Device
 from devicehub.simulator.report import Tally
 from devicehub.simulator.session import Session
 
-GRACE = 3.0
+GRACE = 5.0
 
 
 class Run:
     """A fleet that beats from `start` to `stop`; `ended` is set when it cannot go on, with the `failure`."""
 
-    def __init__(
-        self, session: Session, fleet: Sequence[Device], behaviour: Behaviour, connections: int
-    ) -> None:
+    def __init__(self, session: Session, fleet: Sequence[Device], behaviour: Behaviour, connections: int) -> None:
         self.tally = Tally()
         self.ended = Event()
         self.failure: Exception | None = None

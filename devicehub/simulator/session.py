@@ -69,9 +69,7 @@ class Session:
         found: dict[str, Any] = insist(lambda: self.request(method, path, body, headers), self._say).body
         return found
 
-    def _send(
-        self, method: str, path: str, body: object, headers: Mapping[str, str] | None, token: str
-    ) -> Answer:
+    def _send(self, method: str, path: str, body: object, headers: Mapping[str, str] | None, token: str) -> Answer:
         bearer = {"Authorization": f"Bearer {token}"}
         return self._client.request(method, path, body, {**bearer, **(headers or {})})
 

@@ -1,7 +1,6 @@
 """A server that can be told to misbehave: for faults a real DeviceHub cannot be made to show on demand."""
 
 import json
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -159,11 +158,3 @@ def serving(stub: Stub, port: int = 0) -> Iterator[Stub]:
         finally:
             server.shutdown()
             thread.join()
-
-
-def eventually(condition: Callable[[], object], within: float = 10.0) -> None:
-    """Wait until `condition` holds; how long it takes is not what is tested."""
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.005)

@@ -9,9 +9,7 @@ from devicehub.simulator.catalogue import KINDS, Charge, Kind, Wander
 
 
 def test_every_run_tells_the_same_fleet() -> None:
-    assert [catalogue.registration(n, 5) for n in range(50)] == [
-        catalogue.registration(n, 5) for n in range(50)
-    ]
+    assert [catalogue.registration(n, 5) for n in range(50)] == [catalogue.registration(n, 5) for n in range(50)]
 
 
 def test_serial_numbers_and_names_are_told_apart_and_found_by_one_search() -> None:

@@ -4,7 +4,6 @@ import io
 import json
 import os
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -24,7 +23,8 @@ from devicehub.simulator.commands import Duration, simulate
 from devicehub.simulator.fleet import assemble
 from devicehub.simulator.runner import Run
 from devicehub.simulator.session import Account, Session
-from tests.simulator.stub import Answer, Request, Stub, eventually, problem
+from tests.conftest import free_port, wait_until
+from tests.simulator.stub import Answer, Request, Stub, problem
 
 ACCOUNTS = Path("var/simulate.json")
 
@@ -37,11 +37,6 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def run(*arguments: str, url: str, answer: str = "") -> Result:
     pace = ("--devices", "3", "--interval", "50ms", "--for", "300ms")
     return CliRunner().invoke(simulate, [*pace, "--url", url, *arguments], input=answer)
-
-
-def a_free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 def test_the_first_run_signs_up_a_demo_account_and_prints_it(stub: Stub) -> None:
@@ -121,7 +116,7 @@ def test_a_wrong_password_is_one_clear_line(stub: Stub) -> None:
 
 
 def test_no_server_is_one_clear_line() -> None:
-    url = f"http://127.0.0.1:{a_free_port()}"
+    url = f"http://127.0.0.1:{free_port()}"
     result = run(url=url)
     assert result.exit_code == 2
     assert result.stderr.startswith(f"Error: No server answers at {url} (connection refused).")
@@ -188,7 +183,7 @@ def test_progress_is_shown_while_the_fleet_runs(
         watching = Thread(target=progress.watch, args=(fleet, None, seen))
         fleet.start()
         watching.start()
-        eventually(lambda: "3/3 online" in screen.getvalue())
+        wait_until(lambda: "3/3 online" in screen.getvalue())
         fleet.ended.set()
         watching.join()
         fleet.stop()
@@ -229,11 +224,9 @@ def typed(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_without_end_is_ended_by_a_signal_with_its_summary(
-    stub: Stub, ended_by: signal.Signals
-) -> None:
+def test_a_run_without_end_is_ended_by_a_signal_with_its_summary(stub: Stub, ended_by: signal.Signals) -> None:
     with typed("--devices", "2", "--interval", "0.1", "--url", stub.url) as process:
-        eventually(lambda: stub.beats.total() >= 5)
+        wait_until(lambda: stub.beats.total() >= 5)
         process.send_signal(ended_by)
         output, _ = process.communicate(timeout=20)
     assert process.returncode == 0

@@ -12,7 +12,8 @@ from devicehub.simulator.client import Client, NoAnswer
 from devicehub.simulator.fleet import Device, Unregistered, assemble
 from devicehub.simulator.runner import Run
 from devicehub.simulator.session import Account, Session, SignInLost
-from tests.simulator.stub import Answer, Fault, Request, Stub, eventually, problem, serving
+from tests.conftest import wait_until
+from tests.simulator.stub import Answer, Fault, Request, Stub, problem, serving
 
 ACCOUNT = Account("someone@example.com", "a long password")
 
@@ -53,9 +54,9 @@ def test_a_fleet_beats_over_no_more_connections_than_it_was_given(stub: Stub, se
     fleet = assemble(session, 20, 5, print)
     stub.fault = crowd
     with beating(session, fleet, connections=3) as run:
-        eventually(lambda: len(busy) == 3)
+        wait_until(lambda: len(busy) == 3)
         gate.set()
-        eventually(lambda: len(stub.beats) == 20)
+        wait_until(lambda: len(stub.beats) == 20)
     assert max(most) == 3
     assert run.tally.clean
 
@@ -70,10 +71,10 @@ def test_a_device_whose_beat_is_unanswered_is_not_beaten_again(stub: Stub, sessi
 
     stub.fault = stall
     with beating(session, fleet) as run:
-        eventually(lambda: min(stub.beats[other.id] for other in others) >= 10)
+        wait_until(lambda: min(stub.beats[other.id] for other in others) >= 10)
         assert len(stub.asked(f"/api/devices/{slow.id}/heartbeat")) == 1
         gate.set()
-        eventually(lambda: stub.beats[slow.id] >= 2)
+        wait_until(lambda: stub.beats[slow.id] >= 2)
     assert run.tally.missed >= 5
     assert run.tally.clean
 
@@ -88,7 +89,7 @@ def test_a_server_that_says_later_is_asked_again_and_the_refusal_counted(
     fleet = assemble(session, 1, 5, print)
     stub.fault = first("/heartbeat", refusal)
     with beating(session, fleet) as run:
-        eventually(lambda: run.tally.ok >= 2)
+        wait_until(lambda: run.tally.ok >= 2)
     assert run.tally.errors == {f"{refusal[0]} {(refusal[1] or {})['code']}": 1}
     assert not run.tally.clean
 
@@ -98,7 +99,7 @@ def test_a_device_put_off_does_not_keep_the_others_from_beating(stub: Stub, sess
     refusal = problem(429, "DEVICE_RATE_LIMIT_EXCEEDED", Retry_After="600")
     stub.fault = lambda request: refusal if limited.id in request.path else None
     with beating(session, fleet) as run:
-        eventually(lambda: min(stub.beats[other.id] for other in others) >= 10)
+        wait_until(lambda: min(stub.beats[other.id] for other in others) >= 10)
     assert len(stub.asked(f"/api/devices/{limited.id}/heartbeat")) == 1
     assert run.tally.failed == 1
     assert run.online == 4
@@ -108,7 +109,7 @@ def test_a_device_that_is_gone_is_an_error_of_its_own_only(stub: Stub, session: 
     gone, *others = fleet = assemble(session, 3, 5, print)
     stub.fault = lambda request: problem(404, "DEVICE_NOT_FOUND") if gone.id in request.path else None
     with beating(session, fleet) as run:
-        eventually(lambda: min(stub.beats[other.id] for other in others) >= 5)
+        wait_until(lambda: min(stub.beats[other.id] for other in others) >= 5)
     assert set(run.tally.errors) == {"404 DEVICE_NOT_FOUND"}
     assert run.online == 2
 
@@ -118,9 +119,9 @@ def test_expired_tokens_are_refreshed_once_for_the_whole_fleet(stub: Stub, sessi
     with beating(session, fleet, connections=16) as run:
         for expiry in range(1, 4):
             stub.expire()
-            eventually(lambda expiry=expiry: len(stub.asked("/api/auth/refresh")) == expiry)
+            wait_until(lambda expiry=expiry: len(stub.asked("/api/auth/refresh")) == expiry)
             beats = run.tally.ok
-            eventually(lambda beats=beats: run.tally.ok > beats + 40)
+            wait_until(lambda beats=beats: run.tally.ok > beats + 40)
     assert len(stub.asked("/api/auth/refresh")) == 3
     assert len(stub.asked("/api/auth/login")) == 1
     assert run.tally.clean
@@ -132,9 +133,7 @@ def test_tokens_are_refreshed_before_they_end(stub: Stub) -> None:
     with closing(Client(stub.url)) as client:
         session = Session.begin(client, ACCOUNT, print)
         assert session.request("GET", "/api/devices?page=1&limit=1").ok
-    refused = [
-        request for request in stub.requests if request.headers.get("authorization") == "Bearer access-1"
-    ]
+    refused = [request for request in stub.requests if request.headers.get("authorization") == "Bearer access-1"]
     assert len(stub.asked("/api/auth/refresh")) == 1
     assert not refused, "the ended token was tried first"
 
@@ -144,7 +143,7 @@ def test_a_session_that_was_ended_signs_in_again(stub: Stub, session: Session) -
     stub.expire()
     stub.fault = first("/refresh", problem(401, "REFRESH_TOKEN_REUSED"))
     with beating(session, fleet) as run:
-        eventually(lambda: run.tally.ok >= 5)
+        wait_until(lambda: run.tally.ok >= 5)
     assert len(stub.asked("/api/auth/login")) == 2
     assert run.tally.clean
 
@@ -164,7 +163,7 @@ def test_a_server_that_hangs_up_between_requests_is_no_error(stub: Stub, session
     fleet = assemble(session, 5, 5, print)
     stub.hang_up = True
     with beating(session, fleet, connections=2) as run:
-        eventually(lambda: run.tally.ok >= 30)
+        wait_until(lambda: run.tally.ok >= 30)
     assert run.tally.clean
 
 
@@ -175,10 +174,10 @@ def test_a_server_that_went_away_is_found_again_when_it_returns() -> None:
         session = Session.begin(client, ACCOUNT, print)
         fleet = assemble(session, 2, 5, print)
     with closing(client), beating(session, fleet) as run:
-        eventually(lambda: run.tally.failed >= 2)
+        wait_until(lambda: run.tally.failed >= 2)
         assert run.online == 0
         with serving(restarted, port=int(client.url.rpartition(":")[2])):
-            eventually(lambda: run.online == 2)
+            wait_until(lambda: run.online == 2)
             run.stop()
     assert set(run.tally.errors) == {"no answer: connection refused"}
 
@@ -189,7 +188,7 @@ def test_beats_still_unanswered_at_the_end_are_told_and_are_no_success(stub: Stu
     stub.fault = lambda _: gate.wait(10) and None
     run = Run(session, fleet, Steady(0.02), connections=2)
     run.start()
-    eventually(lambda: run.tally.pending == 2)
+    wait_until(lambda: run.tally.pending == 2)
     run.stop(grace=0)
     assert "unanswered" in run.tally.summary()
     assert not run.tally.clean
