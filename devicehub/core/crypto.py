@@ -12,9 +12,9 @@ def random_token(size: int = 32) -> str:
 
 
 def mac(key: str, *parts: object) -> str:
-    """HMAC-SHA256 over `parts`, joined so that no two lists of parts read the same; URL-safe base64."""
-    message = "|".join(str(part) for part in parts).encode()
-    digest = hmac.new(key.encode(), message, hashlib.sha256).digest()
+    """HMAC-SHA256 over `parts`, each led by its length so that no two lists read the same; URL-safe base64."""
+    message = "".join(f"{len(text)}:{text}" for text in map(str, parts))
+    digest = hmac.new(key.encode(), message.encode(), hashlib.sha256).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
