@@ -1,0 +1,48 @@
+"""Events: told after the write, to everyone, whoever fails."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from devicehub.core import events
+from devicehub.core.actor import Actor
+from devicehub.core.events import Event
+
+ADA = Actor("65f0a1b2c3d4e5f6a7b8c9d0", "65f0a1b2c3d4e5f6a7b8c9d1", "owner")
+
+
+@pytest.fixture
+def sinks() -> Iterator[Any]:
+    """Set who listens; whoever did before does again after the test."""
+    before = list(events._sinks)
+    yield events.attach
+    events.attach(*before)
+
+
+def test_every_sink_hears_an_event_in_the_order_they_stand(sinks: Any) -> None:
+    heard: list[str] = []
+    sinks(lambda event: heard.append(f"first {event.name}"), lambda event: heard.append(f"second {event.name}"))
+    events.emit("device.created", ADA)
+    assert heard == ["first device.created", "second device.created"]
+
+
+def test_a_sink_that_fails_stops_neither_the_others_nor_the_caller(
+    sinks: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    heard: list[Event] = []
+
+    def broken(_: Event) -> None:
+        raise RuntimeError("the bus is away")
+
+    sinks(broken, heard.append)
+    events.emit("device.created", ADA, device_id="1")
+    assert [(event.name, dict(event.data)) for event in heard] == [("device.created", {"device_id": "1"})]
+
+
+def test_an_event_cannot_be_changed_by_who_hears_it(sinks: Any) -> None:
+    heard: list[Event] = []
+    sinks(heard.append)
+    events.emit("device.created", ADA)
+    with pytest.raises(AttributeError):
+        heard[0].name = "device.deleted"  # type: ignore[misc]
