@@ -1,0 +1,167 @@
+"""`make run`: MongoDB and Redis unless their addresses are given, then the api and the worker, kept alive."""
+
+import contextlib
+import json
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any, Literal
+
+from devicehub.core import config
+from devicehub.core.config import ConfigurationError, Settings
+from devicehub.embedded import ports, servers
+from devicehub.embedded.children import Child, Program, held
+from devicehub.embedded.errors import EmbeddedError, FolderInUse
+from devicehub.embedded.mongod import start_mongod
+from devicehub.embedded.redis_server import start_redis
+from devicehub.embedded.screen import Screen
+from devicehub.embedded.supervisor import Supervisor, ending
+
+ROOT = Path(__file__).parents[2]
+HEALTHY_S = 30.0
+
+Command = tuple[str, ...]
+
+
+class RunSettings(Settings):
+    """Everyone's settings, except that a run without any is a development run."""
+
+    app_env: Literal["development", "production"] = "development"
+
+
+def api_command(listener: int) -> Command:
+    """gunicorn on a socket that is open already: nobody can take the port from it, not even between restarts."""
+    settings = str(ROOT / "devicehub/web/gunicorn.py")
+    gunicorn = (sys.executable, "-m", "gunicorn", "--config", settings, "--pythonpath", str(ROOT))
+    return (*gunicorn, "--bind", f"fd://{listener}", "wsgi:app")
+
+
+def worker_command() -> Command:
+    return (sys.executable, str(ROOT / "worker.py"))
+
+
+def main(api: Callable[[int], Command] = api_command, worker: Callable[[], Command] = worker_command) -> int:
+    """Run until Ctrl-C or SIGTERM; the exit code."""
+    _interrupt_on(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    try:
+        settings = config.read(RunSettings)
+        var = settings.devicehub_var.resolve()
+        var.mkdir(parents=True, exist_ok=True)
+        with _alone(var), _listener(settings, var) as listener:
+            _Run(settings, var, listener).forever(api, worker)
+    except (ConfigurationError, EmbeddedError) as refusal:
+        print(refusal, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+class _Run:
+    def __init__(self, settings: RunSettings, var: Path, listener: socket.socket) -> None:
+        self.settings, self.var, self.listener = settings, var, listener
+        host, self.port = listener.getsockname()
+        self.host = ports.LOOPBACK if host == "0.0.0.0" else host  # noqa: S104 (compared, not bound)
+        self.screen = Screen()
+        self.supervisor = Supervisor(self.screen.say)
+
+    def forever(self, api: Callable[[int], Command], worker: Callable[[], Command]) -> None:
+        try:
+            environment = self._start_servers()
+            with self.screen.step("api and worker"):
+                self._start_programs(environment, api(self.listener.fileno()), worker())
+                health = self._health_at_last()
+            self.screen.ready(f"http://{self.host}:{self.port}", self.var, health)
+            self.supervisor.watch()
+        finally:
+            self.screen.say("Stopping ...")
+            self.supervisor.stop()
+            self.screen.say("Stopped. Your data is in " + str(self.var))
+
+    def _start_servers(self) -> dict[str, str]:
+        """Bring up what has no address yet; what the programs must be told."""
+        told = {
+            "APP_ENV": self.settings.app_env,
+            "DEVICEHUB_VAR": str(self.var),
+            "PORT": str(self.port),
+        }
+        if not self.settings.mongodb_uri:
+            with self.screen.step("MongoDB"):
+                mongod = start_mongod(self.var)
+                self.supervisor.add(mongod.child)
+            told["MONGODB_URI"] = mongod.url
+        if not self.settings.redis_address:
+            with self.screen.step("Redis"):
+                redis = start_redis(self.var)
+                self.supervisor.add(redis.child)
+            told["REDIS_URL"] = redis.url
+        return told
+
+    def _start_programs(self, environment: dict[str, str], api: Command, worker: Command) -> None:
+        # Both have processes of their own to end, so a SIGTERM rather than the end when we are killed.
+        shared: dict[str, Any] = {"environment": environment, "orphan_signal": signal.SIGTERM}
+        lock = self.var / "api.lock"
+        fds = (self.listener.fileno(),)
+        self.supervisor.add(
+            Child(Program(name="api", command=api, fds=fds, lock=lock, **shared)),
+            Child(Program(name="worker", command=worker, **shared)),
+        )
+
+    def _health_at_last(self) -> dict[str, Any]:
+        """What /health says once it says healthy, or after a while; raises ServerFailed if a child ends before."""
+        deadline = time.monotonic() + HEALTHY_S
+        while True:
+            health = _health(self.host, self.port)
+            if child := self.supervisor.dead():
+                raise servers.failed(child, f"ended ({ending(child)}) before DeviceHub was healthy")
+            if health.get("status") == "healthy" or time.monotonic() > deadline:
+                return health
+            time.sleep(0.05)
+
+
+def _health(host: str, port: int) -> dict[str, Any]:
+    """The body of /health, empty while nobody answers."""
+    connection = HTTPConnection(host, port, timeout=0.5)
+    try:
+        connection.request("GET", "/health")
+        body: dict[str, Any] = json.load(connection.getresponse())
+    except (OSError, HTTPException, ValueError):
+        return {}
+    finally:
+        connection.close()
+    return body
+
+
+def _interrupt_on(*signals: signal.Signals) -> None:
+    """Let each of `signals` do what Ctrl-C does, except a hang-up that `nohup` has us ignore."""
+    for number in signals:
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+
+
+@contextlib.contextmanager
+def _alone(var: Path) -> Iterator[None]:
+    """Keep a second run out of `var`."""
+    try:
+        lock = held(var / "run.lock", seconds=0)
+    except FolderInUse:
+        already = (
+            f"DeviceHub already runs on {var}. Stop it there with Ctrl-C, or set DEVICEHUB_VAR to another folder."
+        )
+        raise FolderInUse(already) from None
+    with lock:
+        yield
+
+
+@contextlib.contextmanager
+def _listener(settings: Settings, var: Path) -> Iterator[socket.socket]:
+    """The api's socket: on PORT if that was set, else on the first free port from its default on."""
+    listen = ports.listen if "port" in settings.model_fields_set else ports.listen_near
+    with held(var / "api.lock"):  # the api of a run that was killed may need a moment to let go of its port
+        listener = listen(settings.port, settings.devicehub_host)
+    with listener:
+        yield listener

@@ -1,0 +1,95 @@
+"""MongoDB for a first run and for the tests: a replica set of one, on the loopback, small on the disk."""
+
+from pathlib import Path
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from devicehub.embedded import binaries, ports, servers
+from devicehub.embedded.binaries import Binary
+from devicehub.embedded.children import Child, Program, wait_until
+from devicehub.embedded.servers import Server
+
+REPLICA_SET = "devicehub"
+# An empty folder takes 304 MB by default and 13 MB so; and nothing is written outside of it.
+OPTIONS = (
+    *("--bind_ip", ports.LOOPBACK),
+    *("--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=8MB)"),
+    *("--wiredTigerCacheSizeGB", "0.25"),
+    *("--oplogSize", "64"),
+    *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+    "--nounixsocket",
+    "--quiet",
+)
+
+
+def start_mongod(folder: Path, *, port: int = 27017) -> Server:
+    """Start MongoDB on what `folder` holds and wait until it is a primary, so that it takes writes.
+
+    It listens on the port it had before, else on `port`, or on the next free one after that.
+    """
+    home = servers.home(folder, "mongod")
+    (home / "data").mkdir(exist_ok=True)
+    binary = binaries.find(binaries.MONGOD, folder / "lib")
+    port, child = servers.start_near(port, home / "port", lambda free: _start(binary, home, free))
+    url = f"mongodb://{ports.LOOPBACK}:{port}/devicehub?replicaSet={REPLICA_SET}"
+    return Server("mongod", url, port, child)
+
+
+def _start(binary: Binary, home: Path, port: int) -> Child:
+    note = home / "port"
+    initiated = ports.remembered(note) is not None
+    if ports.remembered(note) != port and (home / "data" / "WiredTiger").exists():
+        note.unlink(missing_ok=True)  # written again once the replica set is sure to know the port
+        initiated = _move(binary, home, port)
+    child = _child(binary, home, port, "--replSet", REPLICA_SET)
+    with servers.serving(child, port):
+        try:
+            _make_primary(port, initiate=not initiated)
+        except PyMongoError as error:
+            raise servers.failed(child, "does not become a primary") from error
+    return child
+
+
+def _child(binary: Binary, home: Path, port: int, *options: str) -> Child:
+    where = ("--dbpath", str(home / "data"), "--port", str(port))
+    program = Program(
+        name="mongod",
+        command=(str(binary.path), *where, *OPTIONS, *options),
+        environment=binary.environment,
+        log=home / "mongod.log",
+        lock=home / "lock",
+    )
+    return Child(program)
+
+
+def _move(binary: Binary, home: Path, port: int) -> bool:
+    """Tell the replica set that its member has another port now; whether there is a replica set at all.
+
+    A member that wakes up on a new port asks whoever has the old one "are you me?", and a stranger may leave it
+    waiting; nor does it take writes. So mongod runs alone once, where its configuration is a document like any
+    other.
+    """
+    child = _child(binary, home, port)
+    here = {"$set": {"members.0.host": f"{ports.LOOPBACK}:{port}"}}
+    with servers.serving(child, port), _client(port) as client:
+        try:
+            found = client.local["system.replset"].update_one({"_id": REPLICA_SET}, here)
+        except PyMongoError as error:
+            raise servers.failed(child, "cannot be moved to another port") from error
+    child.stop()
+    return found.matched_count > 0
+
+
+def _make_primary(port: int, *, initiate: bool) -> None:
+    with _client(port) as client:
+        if initiate:
+            member = {"_id": 0, "host": f"{ports.LOOPBACK}:{port}"}
+            client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": [member]})
+        if not wait_until(lambda: bool(client.admin.command("hello")["isWritablePrimary"]), servers.READY_S):
+            raise PyMongoError("no election")
+
+
+def _client(port: int) -> "MongoClient[dict[str, Any]]":
+    return MongoClient(ports.LOOPBACK, port, directConnection=True, timeoutMS=int(servers.READY_S * 1000))
