@@ -49,7 +49,8 @@ def create_app(settings: Settings) -> Flask:
 
 def start(app: Flask) -> None:
     """Begin what a serving process does besides answering: bring the database up to date, hear events."""
-    threading.Thread(target=_migrate, name="migrate", daemon=True).start()
+    for task in (_migrate, cache.current().keep_settled):
+        threading.Thread(target=task, name=task.__name__, daemon=True).start()
     realtime.start(app)
 
 

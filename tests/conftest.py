@@ -121,7 +121,8 @@ def empty() -> None:
     for name in db.list_collection_names():
         if name not in (migrations.LEDGER, "leases"):
             db[name].delete_many({})
-    redis.current().call(lambda client: client.flushdb())
+    wait_until(redis.current().is_alive, what="Redis to be believed back")
+    redis.current().client.flushdb()
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ MARK_LIFE_MS = 10_000
 GENERATION_LIFE_S = 86_400
 LARGEST_VALUE = 256 << 10
 FULL_AT = 0.75
+SETTLE_EVERY_S = 1.0
 EPOCH_KEY = "cache:epoch"
 
 # A counter that starts at random: one that was lost never comes back to a number it had before.
@@ -175,6 +176,13 @@ class Cache:
         if failures != self._settled:
             self._renew([EPOCH_KEY], [_random_start()])
             self._settled = failures
+
+    def keep_settled(self) -> None:
+        """Settle soon after Redis is back, for the sake of the other processes; runs as long as the process."""
+        while True:
+            time.sleep(SETTLE_EVERY_S)
+            with suppress(RedisAway):
+                self.settle()
 
     def _fly(self, name: str, look: _Look, ttl: int, compute: Callable[[], bytes]) -> bytes:
         """Compute once for all who ask under the same stamp at the same time."""

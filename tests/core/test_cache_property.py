@@ -1,0 +1,168 @@
+"""Cached equals uncached: whatever is written, by whom, and whatever happens to Redis or to the writer."""
+
+import multiprocessing
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+from flask import Flask
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+
+from devicehub.core import redis
+from devicehub.core.config import Settings
+from tests.conftest import LiveServer, Servers, empty, wait_until
+from tests.core import victims
+from tests.factories import make_account
+
+LISTS = (
+    "/api/devices",
+    "/api/devices?status=active",
+    "/api/devices?presence=online&sort=name",
+    "/api/devices?search=a&limit=2",
+    "/api/devices?tag=a&page=2&limit=1",
+    "/api/devices?sort=-lastActiveAt",
+)
+CHANGES = st.sampled_from(
+    [
+        {"name": "alpha"},
+        {"name": "beta"},
+        {"status": "inactive"},
+        {"status": "active"},
+        {"tags": ["a"]},
+        {"tags": []},
+    ]
+)
+BEATS = st.sampled_from(
+    [{}, {"metrics": {"n": 1}}, {"metrics": {"n": 2}}, {"status": "maintenance"}, {"firmwareVersion": "2"}]
+)
+WHO, WHICH, WHERE = st.integers(0, 2), st.integers(0, 9), st.integers(0, 1)
+
+
+class CachedEqualsUncached(RuleBasedStateMachine):
+    """Two processes, two organizations, three people (the second is a viewer of the first's organization)."""
+
+    app: Flask
+    servers: Servers
+    other_process: LiveServer
+    victim_settings: dict[str, Any]
+
+    def __init__(self) -> None:
+        super().__init__()
+        empty()
+        owner = make_account()
+        viewer = make_account(role="viewer", organization_id=owner.actor.organization_id)
+        self.people = [owner, viewer, make_account()]
+        self.devices: list[list[str]] = [[], [], []]
+        self.redis_is_up = True
+
+    def teardown(self) -> None:
+        if not self.redis_is_up:
+            self.start_redis()
+
+    def ask(self, who: int, where: int, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        headers |= self.people[who].headers
+        if where == 0:
+            with self.app.test_client() as client:
+                answer = client.open(path, method=method, json=body, headers=headers)
+                return answer.status_code, answer.json if answer.data else None, answer.headers
+        answer = httpx.request(method, self.other_process.url + path, json=body, headers=headers, timeout=10)
+        return answer.status_code, answer.json() if answer.content else None, answer.headers
+
+    def device(self, who: int, which: int) -> str:
+        known = self.devices[0 if who == 1 else who]
+        return known[which % len(known)] if known else "65f0a1b2c3d4e5f6a7b8c9d2"
+
+    def write(self, who: int, where: int, method: str, path: str, body: Any, *, dies: bool) -> Any:
+        if not dies:
+            return self.ask(who, where, method, path, body)
+        process = multiprocessing.get_context("forkserver").Process(
+            target=victims.die_after_write,
+            args=(self.victim_settings, method, path, self.people[who].headers, body),
+        )
+        process.start()
+        process.join(30)
+        assert process.exitcode in (0, -signal.SIGKILL)  # 0: refused before it came to a write
+        return None
+
+    @rule(who=WHO, where=WHERE, name=st.sampled_from(["alpha", "beta", "gamma"]), times=st.integers(1, 3))
+    def create(self, who: int, where: int, name: str, times: int) -> None:
+        for _ in range(times):
+            status, device, _ = self.ask(who, where, "POST", "/api/devices", {"name": name, "type": "sensor"})
+            assert status == (403 if who == 1 else 201)
+            if status == 201:
+                self.devices[who].append(device["id"])
+
+    @rule(who=WHO, where=WHERE, which=WHICH, changes=CHANGES, dies=st.booleans())
+    def update(self, who: int, where: int, which: int, changes: Any, dies: bool) -> None:
+        self.write(who, where, "PATCH", f"/api/devices/{self.device(who, which)}", changes, dies=dies)
+
+    @rule(who=WHO, where=WHERE, which=WHICH, told=BEATS)
+    def beat(self, who: int, where: int, which: int, told: Any) -> None:
+        path = f"/api/devices/{self.device(who, which)}/heartbeat"
+        self.write(who, where, "POST", path, told, dies=False)
+
+    @rule(who=WHO, which=WHICH, told=BEATS)
+    def beat_and_die(self, who: int, which: int, told: Any) -> None:
+        self.write(who, 0, "POST", f"/api/devices/{self.device(who, which)}/heartbeat", told, dies=True)
+
+    @rule(who=WHO, where=WHERE, which=WHICH, dies=st.booleans())
+    def delete(self, who: int, where: int, which: int, dies: bool) -> None:
+        self.write(who, where, "DELETE", f"/api/devices/{self.device(who, which)}", None, dies=dies)
+
+    @rule(who=WHO, where=WHERE, name=st.sampled_from(["Ada", "Grace"]), dies=st.booleans())
+    def rename(self, who: int, where: int, name: str, dies: bool) -> None:
+        self.write(who, where, "PATCH", "/api/users/profile", {"name": name}, dies=dies)
+
+    @precondition(lambda self: self.redis_is_up)
+    @rule()
+    def empty_redis(self) -> None:
+        redis.current().client.flushall()
+
+    @precondition(lambda self: self.redis_is_up)
+    @rule(abruptly=st.booleans())
+    def stop_redis(self, abruptly: bool) -> None:
+        (self.servers.redis.kill if abruptly else self.servers.redis.stop)()
+        self.redis_is_up = False
+
+    @precondition(lambda self: not self.redis_is_up)
+    @rule()
+    def start_redis(self) -> None:
+        self.servers.restart_redis()
+        self.redis_is_up = True
+        wait_until(redis.current().is_alive)
+        health = f"{self.other_process.url}/health"
+        wait_until(lambda: httpx.get(health).json()["dependencies"]["redis"] == "connected")
+
+    @rule(who=WHO, where=WHERE, which=WHICH, lists=st.sets(st.sampled_from(LISTS), min_size=2, max_size=3))
+    def read(self, who: int, where: int, which: int, lists: set[str]) -> None:
+        for path in [*sorted(lists), "/api/users/profile", f"/api/devices/{self.device(who, which)}"]:
+            self.ask(who, 1 - where, "GET", path)  # the other process may store it
+            status, cached, headers = self.ask(who, where, "GET", path)
+            truth, fresh, fresh_headers = self.ask(who, where, "GET", path, **{"Cache-Control": "no-cache"})
+            assert (status, cached) == (truth, fresh) or self._are_equal_problems(cached, fresh), path
+            assert headers.get("ETag") == fresh_headers.get("ETag"), path
+
+    @staticmethod
+    def _are_equal_problems(one: Any, other: Any) -> bool:
+        strip = {"requestId": ""}
+        return "code" in one and one | strip == other | strip
+
+
+def test_cached_equals_uncached(
+    app: Flask, servers: Servers, settings: Settings, serve: Callable[..., LiveServer]
+) -> None:
+    CachedEqualsUncached.app = app
+    CachedEqualsUncached.servers = servers
+    CachedEqualsUncached.other_process = serve()
+    CachedEqualsUncached.victim_settings = settings.model_dump()
+    multiprocessing.set_forkserver_preload(["tests.core.victims"])
+    run_state_machine_as_test(
+        CachedEqualsUncached,
+        settings=hypothesis_settings(
+            max_examples=10, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
