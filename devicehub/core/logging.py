@@ -67,6 +67,8 @@ def _masked(name: str, value: Any) -> Any:
         return _MASK
     if isinstance(value, dict):
         return {str(inner): _masked(str(inner), part) for inner, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(name, part) for part in value]
     return value
 
 
