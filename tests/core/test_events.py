@@ -27,9 +27,7 @@ def test_every_sink_hears_an_event_in_the_order_they_stand(sinks: Any) -> None:
     assert heard == ["first device.created", "second device.created"]
 
 
-def test_a_sink_that_fails_stops_neither_the_others_nor_the_caller(
-    sinks: Any, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_sink_that_fails_stops_neither_the_others_nor_the_caller(sinks: Any) -> None:
     heard: list[Event] = []
 
     def broken(_: Event) -> None:

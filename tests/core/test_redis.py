@@ -1,0 +1,76 @@
+"""Redis: answers or is away, soon, and is back by itself."""
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+from redis.exceptions import ResponseError
+
+from devicehub.core.redis import Redis, RedisAway
+from tests.conftest import Servers, wait_until
+
+
+@pytest.fixture
+def own(servers: Servers) -> Iterator[Redis]:
+    """A way to Redis of the test's own, which rests shortly."""
+    made = Redis(servers.redis.url, timeout=0.25, rest=0.05)
+    yield made
+    made.close()
+
+
+def test_a_call_gives_what_redis_answers(own: Redis) -> None:
+    assert own.call(lambda client: client.ping()) is True
+    assert len(own.incarnation) == 40
+    assert own.failures == 0
+
+
+def test_a_script_is_called_with_keys_and_arguments(own: Redis) -> None:
+    assert own.script("return {KEYS[1], ARGV[1]}")(["key"], ["value"]) == [b"key", b"value"]
+
+
+def test_an_answer_that_says_no_is_not_an_outage(own: Redis) -> None:
+    with pytest.raises(ResponseError):
+        own.call(lambda client: client.execute_command("NONSENSE"))
+    assert own.failures == 0 and not own.breaker.is_open
+
+
+def test_a_full_redis_is_away_until_it_has_room(own: Redis) -> None:
+    before = own.client.config_get("maxmemory")["maxmemory"]
+    own.client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(RedisAway):
+            own.call(lambda client: client.set("key", "value"))
+        assert own.failures == 1
+    finally:
+        own.client.config_set("maxmemory", before)
+    wait_until(own.is_alive)
+
+
+def test_a_stopped_redis_is_away_and_back_as_another_one(own: Redis, servers: Servers) -> None:
+    own.call(lambda client: client.ping())
+    before = own.incarnation
+    servers.redis.stop()
+    try:
+        with pytest.raises(RedisAway):
+            own.call(lambda client: client.ping())
+        assert not own.is_alive()
+        assert own.failures >= 1
+    finally:
+        servers.restart_redis()
+    wait_until(own.is_alive)
+    assert own.incarnation != before
+
+
+def test_a_hung_redis_is_given_up_on_and_then_left_alone(servers: Servers) -> None:
+    resting = Redis(servers.redis.url, timeout=0.25, rest=60)
+    resting.call(lambda client: client.ping())
+    os.kill(servers.redis.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(RedisAway, match="TimeoutError"):
+            resting.call(lambda client: client.ping())
+        with pytest.raises(RedisAway, match="left alone"):
+            resting.call(lambda client: client.ping())
+    finally:
+        os.kill(servers.redis.pid, signal.SIGCONT)
+    resting.close()
