@@ -134,13 +134,12 @@ def checked(answer: Answer) -> Answer:
 
 def insist(ask: Callable[[], Answer], say: Say) -> Answer:
     """Ask until the answer is not "try later", a few times at most; raises Refused when it is a no."""
-    for failures in range(PATIENCE):
-        answer = ask()
-        if not answer.try_later:
-            break
+    answer, failures = ask(), 0
+    while answer.try_later and failures < PATIENCE:
         wait = pause(failures, answer.retry_after)
         say(f"{answer.reason} Waiting {wait:.0f} s.")
         time.sleep(wait)
+        answer, failures = ask(), failures + 1
     return checked(answer)
 
 

@@ -1,8 +1,9 @@
 """A server that is slow, limited, away or forgetful, and what the fleet makes of it."""
 
+import socketserver
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -259,6 +260,24 @@ def test_a_slower_run_lengthens_the_interval_its_devices_promise(stub: Stub, ses
     assert [device["heartbeatInterval"] for device in stub.devices.values()] == [30, 30]
     assemble(session, 2, 10, print)
     assert [device["heartbeatInterval"] for device in stub.devices.values()] == [30, 30]
+
+
+@pytest.mark.parametrize(
+    ("said", "words"), [(b"", "connection lost"), (b"SSH-2.0-OpenSSH_9.2\r\n", "not an HTTP answer")]
+)
+def test_a_server_that_does_not_speak_http_has_not_answered(said: bytes, words: str) -> None:
+    class Stranger(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            while self.rfile.readline().strip():
+                pass
+            self.wfile.write(said)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Stranger) as server:
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        port = server.server_address[1]
+        with closing(Client(f"http://127.0.0.1:{port}")) as client, pytest.raises(NoAnswer, match=words):
+            client.request("GET", "/health")
+        server.shutdown()
 
 
 def test_a_server_that_never_answers_is_given_up_on(stub: Stub) -> None:
