@@ -8,6 +8,7 @@ import psutil
 from devicehub import __version__
 from devicehub.core import clock, migrations, mongo, queue, redis
 from devicehub.core.redis import RedisAway
+from devicehub.realtime import service as realtime
 
 
 def health() -> dict[str, Any]:
@@ -29,8 +30,8 @@ def health() -> dict[str, Any]:
 
 
 def is_ready() -> bool:
-    """Whether requests can be served: MongoDB answers and is up to date."""
-    return mongo.is_alive() and migrations.done.is_set()
+    """Whether requests can be served: MongoDB answers and is up to date, and this process is to stay."""
+    return not realtime.is_draining() and mongo.is_alive() and migrations.done.is_set()
 
 
 def _has_workers() -> bool:

@@ -86,6 +86,11 @@ def drain() -> None:
         client.close(wait=False, reason=engine.reason.SERVER_DISCONNECT)
 
 
+def is_draining() -> bool:
+    """Whether this process is about to end."""
+    return _ours().is_draining
+
+
 def relay(event: Event) -> None:
     """Tell clients of an event; without Redis this process's own, and without an id. A sink of `emit`."""
     entry = wire.entry_of(event)

@@ -1,31 +1,97 @@
-"""gunicorn's settings: `gunicorn -c devicehub/web/gunicorn.py wsgi:app`."""
+"""gunicorn's settings: `gunicorn -c devicehub/web/gunicorn.py wsgi:app`.
+
+Every name here that gunicorn knows is a setting of its own; the rest come from ours.
+"""
 
 import os
-import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT') or 5000}"
-worker_class = "gevent"
-# Long polling breaks with two workers on one port; more processes are more ports (see docs/scaling.md).
-workers = int(os.environ.get("WEB_CONCURRENCY") or 1)
+import gevent
+from gunicorn.workers.ggevent import GeventWorker
+
+from devicehub.core.config import ConfigurationError, Settings, load
+
+HEADERS_S, IDLE_S = 10, 15
+# After SIGTERM, for the rest of a request that was half sent.
+LAST_WORDS_S = 0.5
+
+
+class Worker(GeventWorker):
+    """gunicorn's gevent worker, but it knows whom not to wait for.
+
+    As it comes, it tells nobody of its end and waits for all: for streams and sockets, which have none, and for
+    clients that merely keep their connection for a next request.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._waiting: dict[gevent.Greenlet, gevent.Timeout] = {}
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        # What gunicorn has to say is logged as everything else is.
+        self.log.error_log.handlers.clear()
+        self.log.error_log.propagate = True
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        gevent.getcurrent().patience = HEADERS_S
+        super().handle(listener, client, addr)
+
+    @contextmanager
+    def timeout_ctx(self) -> Iterator[None]:
+        """Wait for the next request, and its headers, so long and no longer; then hang up."""
+        greenlet = gevent.getcurrent()
+        with gevent.Timeout(greenlet.patience, False) as timeout:
+            self._waiting[greenlet] = timeout
+            try:
+                yield
+            finally:
+                del self._waiting[greenlet]
+                greenlet.patience = IDLE_S
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        super().handle_exit(sig, frame)
+        gevent.spawn(self._drain)  # a signal handler must not wait, and draining may
+
+    def _drain(self) -> None:
+        from devicehub.realtime import service as realtime  # not before gevent has patched what it uses
+
+        realtime.drain()
+        gevent.sleep(LAST_WORDS_S)
+        for greenlet, timeout in list(self._waiting.items()):
+            greenlet.throw(timeout)
+
+
+def _settings() -> Settings:
+    """Ours; when they are wrong it is said here, once, rather than by every worker in turn."""
+    try:
+        ours = load()
+    except ConfigurationError as error:
+        sys.exit(f"devicehub: {error}")
+    if ours.web_concurrency > 1 and ours.devicehub_role != "api":
+        sys.exit(
+            "devicehub: WEB_CONCURRENCY must be 1 unless DEVICEHUB_ROLE is api: "
+            "a Socket.IO client has to meet the same process again."
+        )
+    return ours
+
+
+_ours = _settings()
+
+bind = f"{_ours.devicehub_host}:{_ours.port}"
+worker_class = Worker
+workers = _ours.web_concurrency
 worker_connections = 4000
-keepalive = 15
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - a disk may block
+keepalive = IDLE_S
 graceful_timeout = 20
 timeout = 60
 accesslog = None
 loglevel = "warning"
-
-
-def post_worker_init(worker: Any) -> None:
-    """Tell streams and sockets of the end: gunicorn tells a gevent worker nothing, and waits for them."""
-    import gevent
-
-    from devicehub.realtime import service as realtime
-
-    handle_exit = worker.handle_exit
-
-    def drain_then_exit(number: int, frame: Any) -> None:
-        gevent.spawn(realtime.drain)  # a signal handler must not wait, and draining may
-        handle_exit(number, frame)
-
-    signal.signal(signal.SIGTERM, drain_then_exit)
+# Whom to believe about X-Forwarded-* is TRUSTED_PROXIES' to say, and nobody else's.
+forwarded_allow_ips = ""
+# It would be one file in the user's home, for all instances.
+control_socket_disable = True
