@@ -4,6 +4,7 @@ import re
 import socket
 
 import httpx
+
 from tests.conftest import LiveServer
 
 # Longer than any deadline of the server: a test that gets no answer fails by it.
