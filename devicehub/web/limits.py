@@ -4,8 +4,10 @@ While Redis is away the same limits are kept in this process's memory: never unl
 Limiter's own fallback stays off: it took 27.8 s to return after an outage, and cannot differ by class.
 """
 
+import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 
 import orjson
 import structlog
@@ -103,7 +105,6 @@ def init_app(app: Flask) -> None:
         app=app,
         storage_uri="devicehub://",
         strategy="moving-window",
-        headers_enabled=True,
         application_limits=[
             ApplicationLimit(_window, key_function=_key, exempt_when=_is_exempt),
             ApplicationLimit(
@@ -113,9 +114,10 @@ def init_app(app: Flask) -> None:
                 deduct_when=_was_refused,
             ),
         ],
-        on_breach=_log_refusal,
+        on_breach=_refuse,
     )
     app.extensions["devicehub.limiter"] = limiter
+    app.after_request(partial(_tell, limiter))
 
 
 def _class() -> LimitClass:
@@ -163,7 +165,22 @@ def _was_refused(response: Response) -> bool:
     return response.status_code >= 400
 
 
-def _log_refusal(limit: RequestLimit) -> None:
+def _tell(limiter: Limiter, response: Response) -> Response:
+    """Say what is left of the window, and to whom it refused when to come back.
+
+    Flask-Limiter's own headers would put a `Retry-After` on every answer, also over that of a 503.
+    """
+    limit = limiter.current_limit
+    if limit is not None:
+        response.headers["X-RateLimit-Limit"] = str(limit.limit.amount)
+        response.headers["X-RateLimit-Remaining"] = str(limit.remaining)
+        response.headers["X-RateLimit-Reset"] = str(limit.reset_at)
+        if limit.breached:
+            response.headers["Retry-After"] = str(max(1, limit.reset_at - int(time.time())))
+    return response
+
+
+def _refuse(limit: RequestLimit) -> NoReturn:
     log.warning(
         "security.rate_limited",
         limit_class=_class(),
@@ -172,3 +189,4 @@ def _log_refusal(limit: RequestLimit) -> None:
         ip=request.remote_addr,
         request_id=g.get("request_id"),
     )
+    raise RateLimitExceeded.of(_class())()
