@@ -1,0 +1,213 @@
+"""Rate limits: every class at its promised figure, for the right caller, in every process, with or without Redis."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import httpx
+import pytest
+from flask.testing import FlaskClient
+
+from devicehub.core.config import Settings
+from tests.conftest import LiveServer, Servers, wait_until
+from tests.factories import Account, make_account, make_device
+from tests.web.refusals import refused
+
+UNKNOWN = "65f0a1b2c3d4e5f6a7b8c9d2"
+Using = Callable[..., AbstractContextManager[None]]
+ClientOf = Callable[[Account], FlaskClient]
+Ask = Callable[[], Any]
+
+
+@pytest.fixture
+def promised(using: Using) -> Any:
+    """The limits as they are when nobody sets them."""
+    names = [name for name in Settings.model_fields if name.endswith("_rate_limit")]
+    with using(**{name: Settings.model_fields[name].default for name in names}):
+        yield
+
+
+def allowed(ask: Ask, count: int) -> Any:
+    """Ask `count` times, all of which must be let through, and return the answer to one more."""
+    assert 429 not in {ask().status_code for _ in range(count)}
+    return ask()
+
+
+def log_in(client: FlaskClient) -> Any:
+    return client.post("/api/auth/login", json={"email": "nobody@example.com", "password": "wrong password"})
+
+
+@pytest.mark.usefixtures("promised")
+def test_five_sign_ins_or_ups_a_minute_from_one_address_failed_or_not(client: FlaskClient) -> None:
+    ada = {"name": "Ada Lovelace", "email": "ada@example.com", "password": "correct horse battery"}
+    assert client.post("/api/auth/signup", json=ada).status_code == 201
+    assert client.post("/api/auth/login", json={k: ada[k] for k in ("email", "password")}).status_code == 200
+    assert client.post("/api/auth/login", data=b"{nonsense", content_type="application/json").status_code == 400
+    refused(allowed(lambda: log_in(client), 2), 429, "AUTH_RATE_LIMIT_EXCEEDED")
+    elsewhere = {"REMOTE_ADDR": "192.0.2.7"}
+    assert client.post("/api/auth/login", json={}, environ_base=elsewhere).status_code == 422
+
+
+@pytest.mark.usefixtures("promised")
+def test_thirty_refreshes_a_minute_of_one_session(client: FlaskClient) -> None:
+    ada, bob = make_account(), make_account()
+
+    def refresh(account: Account = ada) -> Any:
+        body = {"refreshToken": account.refresh_token}
+        return client.post("/api/auth/refresh", json=body, headers={"User-Agent": "tests"})
+
+    refused(allowed(refresh, 30), 429, "RATE_LIMIT_EXCEEDED")
+    assert refresh(bob).status_code == 200
+
+
+@pytest.mark.usefixtures("promised")
+def test_a_hundred_device_operations_a_minute_of_one_user(client_of: ClientOf) -> None:
+    ada = make_account()
+    colleague = make_account(role="operator", organization_id=ada.actor.organization_id)
+    client = client_of(ada)
+    assert (
+        client.post("/api/devices/batch", json={"devices": [{"name": "One", "type": "sensor"}] * 3}).status_code
+        == 200
+    )
+    assert client.get(f"/api/devices/{UNKNOWN}").status_code == 404
+    refused(allowed(lambda: client.get("/api/devices"), 98), 429, "DEVICE_RATE_LIMIT_EXCEEDED")
+    assert client_of(colleague).get("/api/devices").status_code == 200
+    assert client.get("/api/users/profile").status_code == 200
+
+
+@pytest.mark.usefixtures("promised")
+def test_a_hundred_and_twenty_heartbeats_a_minute_of_one_device(client_of: ClientOf) -> None:
+    ada = make_account()
+    one, other = make_device(ada.actor)["id"], make_device(ada.actor)["id"]
+    client = client_of(ada)
+    refused(allowed(lambda: client.post(f"/api/devices/{one}/heartbeat"), 120), 429, "RATE_LIMIT_EXCEEDED")
+    assert client.post(f"/api/devices/{other}/heartbeat").status_code == 200
+
+
+@pytest.mark.usefixtures("promised")
+def test_two_hundred_of_everything_else_a_minute_of_one_user(client_of: ClientOf) -> None:
+    ada, bob = client_of(make_account()), client_of(make_account())
+    refused(allowed(lambda: ada.get("/api/users/profile"), 200), 429, "RATE_LIMIT_EXCEEDED")
+    assert bob.get("/api/users/profile").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("setting", "path"),
+    [("ingest_rate_limit", "/api/devices/{n:024x}/heartbeat"), ("refresh_rate_limit", "/api/auth/refresh")],
+)
+def test_made_up_names_are_held_back_by_the_general_limit(
+    client_of: ClientOf, using: Using, setting: str, path: str
+) -> None:
+    client = client_of(make_account())
+
+    def ask(n: int) -> Any:
+        return client.post(path.format(n=n), json={"refreshToken": f"dhr1.{n}.0.x"} if "auth" in path else {})
+
+    with using(**{setting: "2 per minute"}, general_rate_limit="4 per minute"):
+        assert [ask(n).status_code for n in range(4)] in ([404] * 4, [401] * 4)
+        refused(ask(5), 429, "RATE_LIMIT_EXCEEDED")
+
+
+def test_beats_that_are_welcome_do_not_count_against_the_general_limit(client_of: ClientOf, using: Using) -> None:
+    ada = make_account()
+    client, path = client_of(ada), f"/api/devices/{make_device(ada.actor)['id']}/heartbeat"
+    with using(general_rate_limit="2 per minute"):
+        assert [client.post(path).status_code for _ in range(5)] == [200] * 5
+
+
+@pytest.mark.actor()
+def test_every_answer_says_what_is_left_and_only_a_refusal_says_when_to_come_back(
+    client: FlaskClient, using: Using
+) -> None:
+    with using(general_rate_limit="2 per minute"):
+        first, second, third = (client.get("/api/users/profile") for _ in range(3))
+    assert [answer.headers["X-RateLimit-Limit"] for answer in (first, second, third)] == ["2", "2", "2"]
+    assert [answer.headers["X-RateLimit-Remaining"] for answer in (first, second, third)] == ["1", "0", "0"]
+    for answer in (first, second, third):
+        assert 0 < int(answer.headers["X-RateLimit-Reset"]) - time.time() <= 62
+    assert "Retry-After" not in first.headers and "Retry-After" not in second.headers
+    assert 1 <= int(third.headers["Retry-After"]) <= 61
+    refused(third, 429, "RATE_LIMIT_EXCEEDED")
+
+
+@pytest.mark.actor()
+def test_the_window_moves(client: FlaskClient, using: Using) -> None:
+    with using(general_rate_limit="1 per second"):
+        answers = [client.get("/api/users/profile").status_code for _ in range(2)]
+        wait_until(lambda: client.get("/api/users/profile").status_code == 200)
+    assert answers[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready"])
+def test_health_is_never_limited(client: FlaskClient, using: Using, path: str) -> None:
+    with using(general_rate_limit="1 per minute"):
+        answers = [client.get(path) for _ in range(3)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert "X-RateLimit-Limit" not in answers[0].headers
+
+
+def test_asking_what_is_allowed_does_not_count(client: FlaskClient, using: Using) -> None:
+    with using(auth_rate_limit="1 per minute"):
+        assert [client.options("/api/auth/login").status_code for _ in range(3)] == [200] * 3
+        assert log_in(client).status_code == 401
+
+
+def test_a_refusal_is_logged_as_a_security_event(client: FlaskClient, using: Using, logged: Any) -> None:
+    with using(auth_rate_limit="1 per minute"):
+        log_in(client)
+        answer = log_in(client)
+    [line] = logged("security.rate_limited")
+    assert line["level"] == "warning"
+    assert (line["limit_class"], line["ip"], line["route"]) == ("auth", "127.0.0.1", "/api/auth/login")
+    assert line["request_id"] == answer.headers["X-Request-ID"]
+
+
+def test_a_forwarded_address_is_not_believed(client: FlaskClient, using: Using) -> None:
+    with using(auth_rate_limit="1 per minute"):
+        for number in range(3):
+            answer = client.post("/api/auth/login", json={}, headers={"X-Forwarded-For": f"192.0.2.{number}"})
+    refused(answer, 429, "AUTH_RATE_LIMIT_EXCEEDED")
+
+
+@pytest.fixture(scope="module")
+def twins(serve: Callable[..., LiveServer]) -> list[LiveServer]:
+    limits = {"GENERAL_RATE_LIMIT": "4", "AUTH_RATE_LIMIT": "4", "TRUSTED_PROXIES": "1", "WEB_CONCURRENCY": "1"}
+    return [serve(**limits), serve(**limits)]
+
+
+def test_two_processes_share_one_window(twins: list[LiveServer], app: Any) -> None:
+    ada = make_account()
+    with httpx.Client(headers=ada.headers) as client:
+        answers = [client.get(f"{twins[turn % 2].url}/api/users/profile") for turn in range(4)]
+        assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == ["3", "2", "1", "0"]
+        for twin in twins:
+            refused(client.get(f"{twin.url}/api/users/profile"), 429, "RATE_LIMIT_EXCEEDED")
+
+
+def test_behind_one_proxy_the_address_it_names_counts_and_nothing_further_left(
+    twins: list[LiveServer], app: Any
+) -> None:
+    def log_in(forwarded: str) -> httpx.Response:
+        headers = {"X-Forwarded-For": forwarded}
+        return httpx.post(f"{twins[0].url}/api/auth/login", json={}, headers=headers)
+
+    assert [log_in(f"198.51.100.{n}, 192.0.2.1").status_code for n in range(4)] == [422] * 4
+    refused(log_in("198.51.100.9, 192.0.2.1"), 429, "AUTH_RATE_LIMIT_EXCEEDED")
+    assert log_in("192.0.2.1, 192.0.2.2").status_code == 422
+
+
+def test_without_redis_each_process_keeps_the_limits_and_shares_them_again_when_it_is_back(
+    client: FlaskClient, using: Using, servers: Servers
+) -> None:
+    with using(auth_rate_limit="4 per minute", web_concurrency=2):
+        servers.redis.stop()
+        try:
+            assert [log_in(client).status_code for _ in range(2)] == [401, 401]
+            answer = log_in(client)  # a process of two has half of what guards passwords
+            refused(answer, 429, "AUTH_RATE_LIMIT_EXCEEDED")
+            assert int(answer.headers["Retry-After"]) >= 1
+        finally:
+            servers.restart_redis()
+        wait_until(lambda: client.get("/health").json["dependencies"]["redis"] == "connected")
+        assert [log_in(client).status_code for _ in range(5)] == [401] * 4 + [429]
