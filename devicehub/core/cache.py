@@ -196,6 +196,7 @@ class Cache:
             return flight.result()
         try:
             payload = compute()
+            self._keep(name, look, ttl, payload)
         except BaseException as error:
             flight.set_exception(error)
             raise
@@ -204,15 +205,15 @@ class Cache:
         finally:
             with self._lock:
                 del self._flights[key]
-        if not look.marked and len(payload) <= LARGEST_VALUE:
-            with suppress(RedisAway):
-                self._keep(name, look, ttl, payload)
         return payload
 
     def _keep(self, name: str, look: _Look, ttl: int, payload: bytes) -> None:
-        if self._room():
-            value = b"%s\n%.3f\n%s" % (look.stamp, time.time(), payload)
-            self._redis.call(lambda _: self._store.set(name, value, timeout=ttl))
+        if look.marked or len(payload) > LARGEST_VALUE:
+            return
+        value = b"%s\n%.3f\n%s" % (look.stamp, time.time(), payload)
+        with suppress(RedisAway):
+            if self._room():
+                self._redis.call(lambda _: self._store.set(name, value, timeout=ttl))
 
     def _room(self) -> bool:
         """Whether Redis has memory to spare for values; asked every few seconds, for it moves slowly."""

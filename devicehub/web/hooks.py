@@ -11,7 +11,8 @@ from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from devicehub.core import config, crypto, migrations
-from devicehub.core.errors import DatabaseUnavailable, UnsupportedMediaType
+from devicehub.core.errors import DatabaseUnavailable, NotFound, UnsupportedMediaType
+from devicehub.web.guards import guard_of_request
 from devicehub.web.identity import known_actor
 
 log = structlog.get_logger("devicehub.access")
@@ -36,11 +37,6 @@ def init_app(app: Flask) -> None:
     settings = config.current()
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_size
     app.url_map.strict_slashes = False
-    hops = settings.trusted_proxies
-    inner: WSGI = app.wsgi_app
-    if hops:
-        inner = ProxyFix(inner, x_for=hops, x_proto=hops, x_host=hops)
-    app.wsgi_app = _without_version(inner)  # type: ignore[assignment, method-assign]
     app.before_request(_begin)
     app.after_request(_end)
     if settings.allowed_origins:
@@ -51,6 +47,13 @@ def init_app(app: Flask) -> None:
             expose_headers=_EXPOSED,
             max_age=600,
         )
+
+
+def in_front(inner: WSGI) -> WSGI:
+    """What comes before everything else, Socket.IO included: whom the proxies speak for, and the version."""
+    hops = config.current().trusted_proxies
+    routed = _without_version(inner)
+    return ProxyFix(routed, x_for=hops, x_proto=hops, x_host=hops) if hops else routed
 
 
 def _without_version(inner: WSGI) -> WSGI:
@@ -71,10 +74,20 @@ def _begin() -> None:
     g.request_id = sent if _REQUEST_ID.fullmatch(sent) else crypto.random_token(12)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    if not _is_ours(request.blueprint):
+        raise NotFound()
     if request.path.startswith("/api/") and not migrations.done.is_set():
         raise DatabaseUnavailable()
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise UnsupportedMediaType(reason="Send the body as it is, without Content-Encoding.")
+
+
+def _is_ours(blueprint: str | None) -> bool:
+    """Whether this process's role is to answer for `blueprint`; every role documents all of them."""
+    role = config.current().devicehub_role
+    if role == "realtime":
+        return blueprint in ("realtime", "monitoring")
+    return role == "all" or blueprint != "realtime"
 
 
 def _end(response: Response) -> Response:
@@ -106,7 +119,9 @@ def _log(response: Response, elapsed_ms: float) -> None:
         "user_id": actor.user_id if actor else None,
         "organization_id": actor.organization_id if actor else None,
     }
-    write = log.warning if slow else log.info
+    guard = guard_of_request()
+    is_probe = guard is not None and guard.limit == "none"
+    write = log.warning if slow else log.debug if is_probe else log.info
     write(
         "request.slow" if slow else "request",
         **{name: value for name, value in facts.items() if value is not None},

@@ -1,0 +1,59 @@
+"""Every query the code makes is served by an index: MongoDB's own profiler says so."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from devicehub.auth import sessions
+from devicehub.core import mongo
+from tests.factories import make_account
+
+# Found by their _id without a plan, or the bookkeeping of MongoDB itself.
+OURS = ("users", "organizations", "sessions", "devices", "idempotency_keys", "leases", "system")
+
+
+@pytest.fixture
+def profiled(client: FlaskClient) -> Iterator[list[dict[str, Any]]]:
+    db, seen = mongo.database(), []
+    db.command("profile", 2)
+    yield seen
+    db.command("profile", 0)
+    db.drop_collection("system.profile")
+
+
+@pytest.mark.actor()
+def test_every_query_is_served_by_an_index(client: FlaskClient, account: Any, profiled: Any) -> None:
+    use_everything(client, account)
+    plans: dict[str, set[str]] = {}
+    for row in mongo.database()["system.profile"].find({"op": {"$in": ["query", "update", "remove", "command"]}}):
+        collection = row["ns"].partition(".")[2]
+        if collection in OURS and "planSummary" in row:
+            plans.setdefault(collection, set()).add(row["planSummary"])
+    assert {"users", "organizations", "sessions", "devices"} <= set(plans), "the profiler saw nothing"
+    scans = {name: sorted(found) for name, found in plans.items() if any("COLLSCAN" in plan for plan in found)}
+    assert scans == {}
+
+
+def use_everything(client: FlaskClient, account: Any) -> None:
+    """Every query of every operation, once."""
+    new = {"name": "Boiler", "type": "sensor", "tags": ["a"], "serialNumber": "S1"}
+    device = client.post("/api/devices", json=new, headers={"Idempotency-Key": "k"}).json["id"]
+    client.post("/api/devices", json=new, headers={"Idempotency-Key": "k"})
+    client.post("/api/devices/batch", json={"devices": [new, {"name": "Pump", "type": "pump"}]})
+    queries = ("", "type=pump", "status=active", "presence=online", "tag=a", f"ownerId={account.actor.user_id}",
+               "search=b", "sort=name", "sort=-name", "sort=lastActiveAt", "sort=createdAt")  # fmt: skip
+    for query in queries:
+        assert client.get(f"/api/devices?{query}").status_code == 200
+    path = f"/api/devices/{device}"
+    client.get(path)
+    client.patch(path, json={"name": "Renamed"})
+    client.post(f"{path}/heartbeat", json={})
+    client.get("/api/users/profile")
+    client.patch("/api/users/profile", json={"name": "Grace"})
+    client.delete(path)
+    grant = sessions.rotate(account.refresh_token, ip=None, user_agent="tests")
+    client.post("/api/auth/revoke", json={"token": grant.refresh_token})
+    other = make_account()
+    client.post("/api/auth/logout-all", headers=other.headers)
