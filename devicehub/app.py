@@ -43,6 +43,7 @@ def create_app(settings: Settings) -> Flask:
     manager.init_socketio(app, settings)
     for door in doors("sockets"):
         door.register(socketio)
+    app.wsgi_app = hooks.in_front(app.wsgi_app)  # type: ignore[assignment, method-assign]
     events.attach(realtime.relay)
     return app
 
@@ -51,7 +52,8 @@ def start(app: Flask) -> None:
     """Begin what a serving process does besides answering: bring the database up to date, hear events."""
     for task in (_migrate, cache.current().keep_settled):
         threading.Thread(target=task, name=task.__name__, daemon=True).start()
-    realtime.start(app)
+    if config.current().devicehub_role != "api":
+        realtime.start(app)
 
 
 def _init_cache(app: Flask) -> None:

@@ -68,12 +68,15 @@ class Manager(RedisManager):
 
 
 def init_socketio(app: Flask, settings: Settings) -> None:
-    """Put Socket.IO in front of `app`. Handlers are registered after this, for they go to the server made here."""
+    """Put Socket.IO in front of `app`, unless this process's role leaves that to another.
+
+    Handlers are registered after this, for they go to the server made here.
+    """
     client = redis.current()
     service.use(client, window=settings.event_window)
     Payload.max_decode_packets = MOST_PACKETS
     socketio.init_app(
-        app,
+        app if settings.devicehub_role != "api" else None,
         async_mode="gevent" if is_module_patched("socket") else "threading",
         async_handlers=False,  # a client's events are answered in their order, and never faster than we can
         client_manager=Manager(client, welcome=service.welcome),
