@@ -220,7 +220,7 @@ def serve(settings: Settings, _application: Flask) -> Iterator[Callable[..., Liv
     started: list[LiveServer] = []
 
     def start(**environment: str) -> LiveServer:
-        server = _start_server(settings, environment)
+        server = start_server(settings, environment)
         started.append(server)
         return server
 
@@ -236,7 +236,8 @@ def live_server(serve: Callable[..., LiveServer]) -> LiveServer:
     return serve()
 
 
-def _start_server(settings: Settings, environment: dict[str, str]) -> LiveServer:
+def start_server(settings: Settings, environment: dict[str, str]) -> LiveServer:
+    """Start an api process on the databases of `settings` and wait until it is ready."""
     port = free_port()
     named = settings.model_dump(mode="json", exclude_none=True, exclude={"allowed_origins", "log_file"})
     env = {**os.environ, **{name.upper(): str(value) for name, value in named.items()}, "PORT": str(port)}

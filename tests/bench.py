@@ -1,0 +1,127 @@
+"""`make bench`: figures, measured side by side in one run on this machine. Ratios travel, absolute times do not."""
+
+import http.client
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from devicehub.core import config
+from devicehub.core.config import Settings
+from devicehub.embedded.processes import start_mongod, start_redis
+from tests.conftest import NO_LIMITS, SECRETS, free_port, start_server
+
+DEVICES, ROUNDS = 1000, 400
+ASKED = {
+    "profile": "/api/users/profile",
+    "list of 20": "/api/devices",
+    "list of 100": "/api/devices?limit=100&sort=name",
+}
+
+
+class Client:
+    """One connection, kept; small enough not to be what is measured."""
+
+    def __init__(self, port: int) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        self.headers: dict[str, str] = {}
+
+    def ask(
+        self, method: str, path: str, body: object = None, **headers: str
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        sent = self.headers | headers
+        if body is not None:
+            sent = sent | {"Content-Type": "application/json"}
+        self.connection.request(method, path, orjson.dumps(body) if body is not None else None, sent)
+        answer = self.connection.getresponse()
+        return answer, answer.read()
+
+
+def main() -> None:
+    """Start everything on empty folders, measure, print."""
+    console = Console()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        mongod = start_mongod(folder / "mongo", port=free_port())
+        redis = start_redis(folder / "redis", port=free_port())
+        settings = config.load(
+            _env_file=None,
+            app_env="development",
+            mongodb_uri=mongod.url,
+            redis_url=redis.url,
+            devicehub_var=folder,
+            log_level="WARNING",
+            **SECRETS,
+            **NO_LIMITS,
+        )
+        try:
+            console.print(cached_and_uncached(settings))
+        finally:
+            redis.stop()
+            mongod.stop()
+
+
+def cached_and_uncached(settings: Settings) -> Table:
+    """Times of reads from the cache, past it, and answered with 304, in turn, on one connection."""
+    server = start_server(settings, {})
+    try:
+        client = Client(int(server.url.rpartition(":")[2]))
+        _fill(client)
+        table = Table(
+            "read",
+            "cached ms",
+            "uncached ms",
+            "304 ms",
+            "uncached / cached",
+            title=f"{DEVICES} devices, {ROUNDS} rounds, medians (p95)",
+        )
+        for noun, path in ASKED.items():
+            etag = client.ask("GET", path)[0].headers["ETag"]
+            ways: dict[str, Callable[[], str]] = {
+                "HIT": lambda path=path: client.ask("GET", path)[0].headers["X-Cache"],
+                "BYPASS": lambda path=path: client.ask("GET", path, **{"Cache-Control": "no-cache"})[0].headers["X-Cache"],
+                "304": lambda path=path, etag=etag: str(client.ask("GET", path, **{"If-None-Match": etag})[0].status),
+            }  # fmt: skip
+            times = _in_turn(noun, ways)
+            cached, uncached, unchanged = (times[way] for way in ways)
+            ratio = statistics.median(uncached) / statistics.median(cached)
+            table.add_row(noun, _shown(cached), _shown(uncached), _shown(unchanged), f"{ratio:.1f}")
+        return table
+    finally:
+        server.stop()
+
+
+def _fill(client: Client) -> None:
+    account = {"name": "Ada Lovelace", "email": "ada@example.com", "password": "correct horse battery"}
+    client.ask("POST", "/api/auth/signup", account)
+    _, body = client.ask("POST", "/api/auth/login", {key: account[key] for key in ("email", "password")})
+    client.headers = {"Authorization": f"Bearer {orjson.loads(body)['accessToken']}"}
+    for start in range(0, DEVICES, 500):
+        devices = [{"name": f"Sensor {n}", "type": "sensor", "tags": ["bench"]} for n in range(start, start + 500)]
+        client.ask("POST", "/api/devices/batch", {"devices": devices})
+
+
+def _in_turn(noun: str, ways: dict[str, Callable[[], str]]) -> dict[str, list[float]]:
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in track(range(ROUNDS), description=noun, transient=True):
+        for name, way in ways.items():
+            started = time.perf_counter()
+            result = way()
+            times[name].append((time.perf_counter() - started) * 1000)
+            if result != name:
+                raise RuntimeError(f"{noun}: expected {name}, was answered {result}")
+    return times
+
+
+def _shown(times: list[float]) -> str:
+    return f"{statistics.median(times):.2f} ({statistics.quantiles(times, n=20)[18]:.2f})"
+
+
+if __name__ == "__main__":
+    main()
