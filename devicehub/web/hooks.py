@@ -98,6 +98,8 @@ def _end(response: Response) -> Response:
         response.headers.setdefault(name, value)
     if request.path.startswith("/api/"):
         response.headers.setdefault("Cache-Control", "private, no-cache")
+        if config.current().allowed_origins:
+            response.vary.add("Origin")  # Flask-CORS leaves it out when there is but one
     if request.is_secure:
         response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
     _log(response, elapsed_ms)
