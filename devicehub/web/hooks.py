@@ -39,6 +39,7 @@ def init_app(app: Flask) -> None:
     app.url_map.strict_slashes = False
     app.before_request(_begin)
     app.after_request(_end)
+    app.teardown_request(lambda _: structlog.contextvars.clear_contextvars())
     if settings.allowed_origins:
         CORS(
             app,
