@@ -61,8 +61,11 @@ class Line:
         self._connection = None
 
     def close(self) -> None:
-        """Let `listen` come to its end, within IDLE_S."""
+        """Let `listen` come to its end."""
         self._closed.set()
+        with self._lock:
+            if self._connection is not None:
+                self._connection.disconnect()
 
     def listen(self) -> Iterator[Heard]:
         """Whatever is heard, for good; after a loss the line is tried again every RETRY_S."""
@@ -76,7 +79,7 @@ class Line:
                 yield from self._read(connection)
             # A connection that another greenlet found broken, and closed, fails in many ways under its reader.
             except (RedisError, OSError, ValueError, AttributeError, TypeError) as error:
-                if not said:
+                if not said and not self._closed.is_set():
                     log.warning("redis.line_down", error=type(error).__name__)
                     said = True
             finally:

@@ -14,7 +14,7 @@ from devicehub.core.errors import Unavailable
 from devicehub.core.events import Event
 from devicehub.core.redis import Redis, RedisAway
 from devicehub.extensions import socketio
-from devicehub.realtime import wire
+from devicehub.realtime import transport, wire
 from devicehub.realtime.line import Line
 from devicehub.realtime.log import Entry, EventLog
 from devicehub.realtime.reader import Reader
@@ -75,7 +75,7 @@ def start(app: Flask) -> None:
 def drain() -> None:
     """End every stream and socket now and let nobody in: the process is about to end.
 
-    It may wait, so a signal handler has to leave it to a greenlet.
+    It waits a moment for those who read slowly, so a signal handler has to leave it to a greenlet.
     """
     ours, engine = _ours(), socketio.server.eio
     ours.is_draining = True
@@ -84,6 +84,7 @@ def drain() -> None:
         stream.close()
     for client in list(engine.sockets.values()):
         client.close(wait=False, reason=engine.reason.SERVER_DISCONNECT)
+    transport.hang_up_on_all(patience=1.0)
 
 
 def is_draining() -> bool:

@@ -23,6 +23,7 @@ SILENCE_S = 30
 _SHOWN_AS = ("gunicorn.socket", "werkzeug.socket")
 _ESTABLISHED = 1
 _PACKET_TYPES = tuple("0123456")
+_conversations: set["CarefulSocket"] = set()
 
 
 def client_socket(environ: Mapping[str, Any]) -> socket.socket | None:
@@ -86,20 +87,22 @@ class WebSocket(SimpleWebSocketWSGI):
         self._connection = CarefulSocket(None)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        connection = client_socket(environ)
-        self._connection = CarefulSocket(connection)
+        self._connection = CarefulSocket(client_socket(environ))
         shown = {name: self._connection for name in _SHOWN_AS if environ.get(name)}
         try:
             return super().__call__({**environ, **shown}, start_response)
         except ProtocolError:  # of the handshake: not a WebSocket client
             start_response("400 Bad Request", [("Content-Type", "text/plain")])
             return [b"Not a WebSocket handshake."]
-        finally:
-            self._connection.hang_up()
 
     def _converse(self, _: Any) -> Any:
         self._connection.inbox = self.ws.input_buffer
-        return self._answer(self)
+        _conversations.add(self._connection)
+        try:
+            return self._answer(self)
+        finally:
+            _conversations.discard(self._connection)
+            self._connection.hang_up()
 
     def wait(self) -> str | bytes | None:
         """The next frame that is an Engine.IO packet; others are nothing, and end nothing."""
@@ -113,3 +116,12 @@ class WebSocket(SimpleWebSocketWSGI):
         with suppress(OSError, ProtocolError, ConnectionClosed):
             super().close()
         self._connection.hang_up()
+
+
+def hang_up_on_all(*, patience: float) -> None:
+    """End every WebSocket that has not ended by itself within `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while _conversations and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for connection in list(_conversations):
+        connection.hang_up()

@@ -1,0 +1,144 @@
+"""Clients of the live server, as people write them: python-socketio's, and a reader of `text/event-stream`."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import socketio
+import websocket
+
+from devicehub.core.actor import Actor
+from devicehub.core.events import emit
+from tests.conftest import wait_until
+from tests.factories import Account
+
+Heard = tuple[str, dict[str, Any]]
+
+
+class Socket:
+    """A Socket.IO client that writes down what it hears."""
+
+    def __init__(self, url: str, auth: Any = None, **options: Any) -> None:
+        self.heard: list[Heard] = []
+        self.client = socketio.Client(reconnection=False)
+        self.client.on("*", lambda event, payload=None: self.heard.append((event, payload)))
+        self.client.on("connect_error", self._note_refusal)
+        self.refusal: Any = None
+        self._options = {"auth": auth, "transports": ["websocket"], "wait_timeout": 10} | options
+        self._url = url
+
+    def _note_refusal(self, reason: Any) -> None:
+        self.refusal = reason
+
+    def connect(self) -> "Socket":
+        self.client.connect(self._url, **self._options)
+        self.wait_for("connected")
+        return self
+
+    def call(self, event: str, *payload: Any) -> Any:
+        """Send an event and return what was acknowledged."""
+        return self.client.call(event, payload, timeout=10)
+
+    def named(self, event: str) -> list[dict[str, Any]]:
+        return [payload for name, payload in list(self.heard) if name == event]
+
+    def wait_for(self, event: str, count: int = 1) -> dict[str, Any]:
+        wait_until(lambda: len(self.named(event)) >= count, what=f"{count} {event}, heard {self.heard[-5:]}")
+        return self.named(event)[count - 1]
+
+    def close(self) -> None:
+        self.client.disconnect()
+        self.client.eio.disconnect(abort=True)
+
+
+@contextmanager
+def socket_of(url: str, account: Account, **options: Any) -> Iterator[Socket]:
+    """A connected socket of somebody who has signed in."""
+    made = Socket(url, {"token": account.access_token}, **options)
+    try:
+        yield made.connect()
+    finally:
+        made.close()
+
+
+class Stream(threading.Thread):
+    """An SSE client that writes down what it hears, field by field."""
+
+    def __init__(self, url: str, headers: dict[str, str]) -> None:
+        super().__init__(daemon=True)
+        self.heard: list[dict[str, str]] = []
+        self.comments = 0
+        self.ended = False
+        self.response: httpx.Response
+        self._client = httpx.Client(timeout=httpx.Timeout(10, read=None))
+        self._opened = threading.Event()
+        self._request = self._client.build_request("GET", f"{url}/api/sse/events", headers=headers)
+        self.start()
+        assert self._opened.wait(10)
+
+    def run(self) -> None:
+        self.response = self._client.send(self._request, stream=True)
+        self._opened.set()
+        event: dict[str, str] = {}
+        try:
+            for line in self.response.iter_lines():
+                if line.startswith(":"):
+                    self.comments += 1
+                elif line:
+                    name, _, value = line.partition(": ")
+                    event[name] = value
+                elif event:
+                    self.heard.append(event)
+                    event = {}
+        except httpx.TransportError:
+            pass
+        self.ended = True
+
+    def named(self, event: str) -> list[dict[str, Any]]:
+        return [json.loads(one["data"]) for one in list(self.heard) if one.get("event") == event]
+
+    def wait_for(self, event: str, count: int = 1) -> dict[str, Any]:
+        wait_until(lambda: len(self.named(event)) >= count, what=f"{count} {event}, heard {self.heard[-5:]}")
+        return self.named(event)[count - 1]
+
+    def close(self) -> None:
+        self.response.close()
+        self._client.close()
+
+
+@contextmanager
+def stream_of(url: str, account: Account) -> Iterator[Stream]:
+    """An open stream of somebody who has signed in."""
+    made = Stream(url, account.headers)
+    try:
+        made.wait_for("connected")
+        yield made
+    finally:
+        made.close()
+
+
+def slow_socket(url: str, account: Account) -> websocket.WebSocket:
+    """A Socket.IO connection, greeted, whose client takes in next to nothing until it is asked to."""
+    host, port = url.removeprefix("http://").split(":")
+    end = socket.socket()
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    end.connect((host, int(port)))
+    made = websocket.create_connection(
+        f"ws://{host}:{port}/socket.io/?EIO=4&transport=websocket", socket=end, timeout=20
+    )
+    made.send("40" + json.dumps({"token": account.access_token}))
+    while not str(made.recv()).startswith('42["connected"'):
+        pass
+    return made
+
+
+def tell_much(actor: Actor, count: int) -> None:
+    """Tell an organization of so many heartbeats, numbered from 0, of about 20 KB each."""
+    for number in range(count):
+        metrics = {"number": number, "ballast": "x" * 20_000}
+        state = {"device_id": "65f000000000000000000003", "status": "active", "presence": "online"}
+        emit("device.heartbeat", actor, **state, last_active_at=None, metrics=metrics)

@@ -1,0 +1,109 @@
+"""The event log on a real Redis: order, ids, window, epochs."""
+
+from typing import Any
+
+import pytest
+from redis import Redis as Client
+
+from devicehub.core import redis
+from devicehub.core.redis import RedisAway
+from devicehub.realtime.log import CHUNK, LIFE_S, Entry, EventLog, Position
+from tests.conftest import Servers, wait_until
+from tests.realtime.conftest import ORGANIZATION, numbered
+
+KEY = f"events:{ORGANIZATION}"
+
+
+@pytest.fixture
+def client(app: object) -> Client:
+    return redis.current().client
+
+
+def test_an_entry_is_read_back_as_it_was_published(log: EventLog) -> None:
+    seen = log.head(ORGANIZATION)
+    published = Entry("device-update", "user:1", b'{"text":"with spaces\\nand lines"}')
+    entry_id = log.publish(ORGANIZATION, published)
+    [entry] = log.since(ORGANIZATION, seen)
+    assert (entry.id, entry.epoch) == (entry_id, seen.epoch)
+    assert (entry.event, entry.audience, entry.payload) == (
+        published.event,
+        published.audience,
+        published.payload,
+    )
+
+
+def test_a_subscriber_hears_what_the_stream_holds(log: EventLog, client: Client) -> None:
+    seen = log.head(ORGANIZATION)
+    with client.pubsub(ignore_subscribe_messages=True) as listener:
+        listener.subscribe(log.channel(ORGANIZATION))
+        listener.get_message(timeout=1)
+        for number in range(5):
+            log.publish(ORGANIZATION, numbered(number))
+        heard = [_next_message(listener) for _ in range(5)]
+    assert [Entry.from_message(message["data"]) for message in heard] == log.since(ORGANIZATION, seen)
+
+
+def _next_message(listener: Any) -> Any:
+    return wait_until(lambda: listener.get_message(timeout=1), what="a published message")
+
+
+def test_a_new_stream_begins_with_a_marker_so_that_its_head_is_an_entry_of_it(
+    log: EventLog, client: Client
+) -> None:
+    head = log.head(ORGANIZATION)
+    [(entry_id, fields)] = client.xrange(KEY)
+    assert (entry_id.decode(), fields) == (head.id, {b"epoch": head.epoch.encode()})
+    assert log.head(ORGANIZATION) == head
+
+
+def test_the_window_bounds_the_stream(log: EventLog, client: Client) -> None:
+    last = [log.publish(ORGANIZATION, numbered(number)) for number in range(60)][-1]
+    assert client.xlen(KEY) == 50
+    assert log.head(ORGANIZATION).id == last
+
+
+def test_every_entry_gives_the_stream_another_hour(log: EventLog, client: Client) -> None:
+    log.head(ORGANIZATION)
+    assert 0 < client.ttl(KEY) <= LIFE_S
+    client.expire(KEY, 5)
+    log.publish(ORGANIZATION, numbered(1))
+    assert client.ttl(KEY) > LIFE_S - 60
+
+
+def test_a_stream_that_was_lost_begins_again_under_another_epoch(log: EventLog, client: Client) -> None:
+    before = log.head(ORGANIZATION)
+    client.flushall()
+    entry_id = log.publish(ORGANIZATION, numbered(7))
+    marker, entry = log.since(ORGANIZATION, before)
+    assert marker.event == "" and marker.epoch == entry.epoch != before.epoch
+    assert entry.id == entry_id
+
+
+def test_a_long_absence_is_read_in_chunks(app: object) -> None:
+    log = EventLog(redis.current(), window=10_000)
+    seen = log.head(ORGANIZATION)
+    published = [log.publish(ORGANIZATION, numbered(number)) for number in range(CHUNK + 3)]
+    first = log.since(ORGANIZATION, seen)
+    rest = log.since(ORGANIZATION, first[-1].position)
+    assert [entry.id for entry in first + rest] == published
+    assert (len(first), len(rest)) == (CHUNK, 3)
+
+
+def test_a_position_covers_what_came_before_it_in_its_own_stream_only() -> None:
+    position = Position("a", "10-9")
+    assert position.covers(Entry("e", "org", b"", "10-9", "a"))
+    assert position.covers(Entry("e", "org", b"", "9-100", "a"))
+    assert not position.covers(Entry("e", "org", b"", "10-10", "a"))
+    assert not position.covers(Entry("e", "org", b"", "1-0", "b"))
+
+
+def test_channels_of_two_databases_of_one_server_are_apart(servers: Servers) -> None:
+    other = EventLog(redis.Redis(servers.redis.url.removesuffix("/0") + "/1", timeout=1), window=1)
+    assert other.channel(ORGANIZATION) != EventLog(redis.current(), window=1).channel(ORGANIZATION)
+    assert other.organization_of(other.channel(ORGANIZATION)) == ORGANIZATION
+
+
+def test_without_redis_publishing_says_so() -> None:
+    away = EventLog(redis.Redis("redis://127.0.0.1:1/0", timeout=0.2), window=1)
+    with pytest.raises(RedisAway):
+        away.publish(ORGANIZATION, numbered(1))
