@@ -124,11 +124,7 @@ class Reader:
         feed = self._feeds.get(self._events.organization_of(heard.channel))
         if feed is None or feed.position is None:
             return  # of a subscription that was given up; the present one settles when it begins
-        entry = Entry.from_message(heard.message)
-        if entry.epoch != feed.position.epoch:
-            self._catch_up(feed, feed.position)
-        else:
-            self._hand(feed, entry)
+        self._hand(feed, Entry.from_message(heard.message))
 
     def _begin(self, organization_id: str) -> None:
         feed = self._feeds.get(organization_id)

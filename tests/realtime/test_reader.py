@@ -136,9 +136,10 @@ def test_after_redis_was_stopped_and_started_it_is_heard_again(ear: Ear, log: Ev
     assert ear.numbers == [1, 2]
 
 
+@pytest.mark.parametrize("listening", [True, False], ids=["heard", "missed"])
 @pytest.mark.parametrize("far_ahead", [False, True], ids=["ids grow", "ids fall back"])
 def test_after_redis_was_emptied_the_new_stream_is_heard_from_its_beginning(
-    ear: Ear, log: EventLog, far_ahead: bool
+    ear: Ear, log: EventLog, far_ahead: bool, listening: bool
 ) -> None:
     """Even where the old stream's ids were ahead of the clock: then comparing ids would drop every new one."""
     if far_ahead:
@@ -149,6 +150,8 @@ def test_after_redis_was_emptied_the_new_stream_is_heard_from_its_beginning(
     ear.follow()
     log.publish(ORGANIZATION, numbered(1))
     ear.wait_for(1)
+    if not listening:
+        redis.current().client.client_kill_filter(_type="pubsub")
     redis.current().client.flushall()
     log.publish(ORGANIZATION, numbered(2))
     log.publish(ORGANIZATION, numbered(3))
