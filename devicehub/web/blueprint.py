@@ -1,13 +1,14 @@
 """Our Blueprint: its guard demands an identity and writes what it demands into the OpenAPI document."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from functools import wraps
 from typing import Any
 
+from flask import request
 from flask_smorest import Blueprint as SmorestBlueprint
 
 from devicehub.core.actor import Role
-from devicehub.core.errors import DeviceHubError, Forbidden, InsufficientRole
+from devicehub.core.errors import DeviceHubError, Forbidden, InsufficientRole, InvalidInput
 from devicehub.web import identity, openapi
 from devicehub.web.guards import Guard, LimitClass
 from devicehub.web.parsing import Parser
@@ -36,6 +37,8 @@ class Blueprint(SmorestBlueprint):
         guard = Guard(role, limit, platform_admin, token_in_query)
 
         def decorate(view: View) -> View:
+            view = _strict(view, {"token"} if token_in_query else set())
+
             @wraps(view)
             def guarded(*args: Any, **kwargs: Any) -> Any:
                 actor = identity.current_actor()
@@ -52,9 +55,26 @@ class Blueprint(SmorestBlueprint):
     @staticmethod
     def public(*, limit: LimitClass = "general") -> Callable[[View], View]:
         """Say that anyone may call this view."""
-        return lambda view: openapi.note(view, guard=Guard(None, limit))
+        guard = Guard(None, limit)
+        return lambda view: openapi.note(view if limit == "none" else _strict(view), guard=guard)
 
     @staticmethod
     def raises(*errors: type[DeviceHubError]) -> Callable[[View], View]:
         """Document errors that are this view's own, beyond what its guard, path and body imply."""
         return lambda view: openapi.note(view, errors=errors)
+
+
+def _strict(view: View, known: Set[str] = frozenset()) -> View:
+    """A view that takes no query refuses one, as those that take one refuse what they do not know of it."""
+    parameters = getattr(view, "_apidoc", {}).get("arguments", {}).get("parameters", ())
+    if any(parameter["in"] == "query" for parameter in parameters):
+        return view
+
+    @wraps(view)
+    def strict(*args: Any, **kwargs: Any) -> Any:
+        unknown = request.args.keys() - known
+        if unknown:
+            raise InvalidInput(errors={name: ["Unknown field."] for name in sorted(unknown)})
+        return view(*args, **kwargs)
+
+    return strict
