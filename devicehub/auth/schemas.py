@@ -50,7 +50,7 @@ class RevokeSchema(Schema):
     token = fields.String(
         required=True,
         validate=validate.Length(max=4096),
-        metadata={"description": "An access or a refresh token of one's own."},
+        metadata={"description": "An access or a refresh token of one's own.", "example": "dhr1.65f0....0.b1f..."},
     )
 
 
