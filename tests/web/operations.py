@@ -1,0 +1,81 @@
+"""The operations of the API as its own document lists them, so that a new one is tested without being named."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from devicehub.extensions import api
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of one path, and what the document says of it."""
+
+    method: str
+    path: str
+    document: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def is_guarded(self) -> bool:
+        return bool(self.document.get("security"))
+
+    @property
+    def takes_body(self) -> bool:
+        return "requestBody" in self.document
+
+    @property
+    def has_id(self) -> bool:
+        return "{" in self.path
+
+    @property
+    def is_stream(self) -> bool:
+        return "text/event-stream" in self.document["responses"].get("200", {}).get("content", {})
+
+    def address(self, the_id: str) -> str:
+        """The path, with every parameter filled in."""
+        return re.sub(r"\{\w+\}", the_id, self.path)
+
+    def documents(self, status: int, code: str) -> bool:
+        """Whether the document names this failure of this operation."""
+        content = self.document["responses"].get(str(status), {}).get("content", {})
+        return code in content.get("application/problem+json", {}).get("examples", {})
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The schema of its body."""
+        return resolved(self.document["requestBody"]["content"]["application/json"]["schema"])
+
+    @property
+    def example(self) -> dict[str, Any]:
+        """A body with all that is required, of the document's own examples."""
+        properties = self.body.get("properties", {})
+        return {name: properties[name]["example"] for name in self.body.get("required", [])}
+
+    @property
+    def query(self) -> list[dict[str, Any]]:
+        """The parameters of its query."""
+        return [parameter for parameter in self.document.get("parameters", []) if parameter["in"] == "query"]
+
+
+def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema, or the component it refers to."""
+    if "$ref" not in schema:
+        return schema
+    found: dict[str, Any] = api.spec.to_dict()["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return found
+
+
+def operations() -> Iterator[Operation]:
+    """Every operation the document lists under `/api`."""
+    for path, item in api.spec.to_dict()["paths"].items():
+        shared = item.get("parameters", [])
+        for method in ("get", "put", "post", "patch", "delete"):
+            if method in item and path.startswith("/api/"):
+                document = item[method]
+                yield Operation(
+                    method.upper(), path, document | {"parameters": shared + document.get("parameters", [])}
+                )

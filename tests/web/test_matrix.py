@@ -1,0 +1,249 @@
+"""Every operation the document lists, against everything a client can do wrong."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.factories import Account, make_account, make_device
+from tests.web.operations import Operation, operations
+from tests.web.refusals import refused
+
+UNKNOWN = "65f0a1b2c3d4e5f6a7b8c9d2"
+JSON = "application/json"
+DEEP = b'{"name":' * 10_000 + b"1" + b"}" * 10_000
+UNREADABLE = {
+    "cut short": b'{"name": "x"',
+    "no JSON": b"name=x",
+    "not UTF-8": b'{"name": "\xff\xfe"}',
+    "UTF-16": '{"name": "x"}'.encode("utf-16"),
+    "half a surrogate": b'{"name": "\\ud800"}',
+    "nested 10 000 deep": DEEP,
+    "a list nested 10 000 deep": b"[" * 10_000 + b"]" * 10_000,
+    "nested 33 deep": b'{"metadata":' * 33 + b"1" + b"}" * 33,
+    "a huge integer": b'{"heartbeatInterval": 1' + b"0" * 400 + b"}",
+    "an integer beyond 63 bits": b'{"metadata": {"n": 9223372036854775808}}',
+    "NaN": b'{"metrics": {"n": NaN}}',
+    "infinity": b'{"metrics": {"n": 1e400}}',
+    "minus infinity": b'{"metrics": {"n": -Infinity}}',
+    "two values": b"{} {}",
+    "a comment": b'{} // "nothing"',
+    "a byte order mark": b'\xef\xbb\xbf{"name": "x"}',
+}
+
+Asked = Iterator[tuple[str, Any, Operation]]
+
+
+@pytest.fixture
+def own_id(account: Account) -> str:
+    """The id of something of the caller's own."""
+    return str(make_device(account.actor)["id"])
+
+
+def with_body() -> list[Operation]:
+    found = [operation for operation in operations() if operation.takes_body]
+    assert len(found) >= 9
+    return found
+
+
+def guarded() -> list[Operation]:
+    found = [operation for operation in operations() if operation.is_guarded and not operation.is_stream]
+    assert len(found) >= 11
+    return found
+
+
+def with_id() -> list[Operation]:
+    found = [operation for operation in operations() if operation.has_id]
+    assert len(found) >= 4
+    return found
+
+
+@pytest.fixture
+def ask(client: FlaskClient) -> Callable[..., Any]:
+    """Send a request to an operation."""
+
+    def send(operation: Operation, the_id: str = UNKNOWN, query: str = "", **how: Any) -> Any:
+        return client.open(operation.address(the_id) + query, method=operation.method, **how)
+
+    return send
+
+
+def must_be(answer: Any, status: int, code: str, operation: Operation, why: str) -> dict[str, Any]:
+    """The problem of a refusal that is right, and that the document names."""
+    note = f"{operation}: {why}"
+    assert (answer.status_code, answer.json["code"]) == (status, code), f"{note}: {answer.text}"
+    assert operation.documents(status, code), f"{note}: {status} {code} is not documented"
+    return refused(answer, status, code)
+
+
+@pytest.mark.actor()
+@pytest.mark.parametrize("why", UNREADABLE)
+def test_what_cannot_be_read_is_malformed(ask: Any, own_id: str, why: str) -> None:
+    for operation in with_body():
+        answer = ask(operation, own_id, data=UNREADABLE[why], content_type=JSON)
+        must_be(answer, 400, "MALFORMED_REQUEST", operation, why)
+
+
+@pytest.mark.actor()
+@pytest.mark.parametrize("body", ["[]", "[{}]", '"text"', "1", "null", "true"])
+def test_only_an_object_is_a_body(ask: Any, own_id: str, body: str) -> None:
+    for operation in with_body():
+        answer = ask(operation, own_id, data=body, content_type=JSON)
+        must_be(answer, 422, "VALIDATION_ERROR", operation, body)
+
+
+@pytest.mark.actor()
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "text/json", None]
+)
+def test_only_json_is_read(ask: Any, own_id: str, content_type: str | None) -> None:
+    for operation in with_body():
+        answer = ask(operation, own_id, data=b'{"name": "x"}', content_type=content_type)
+        must_be(answer, 415, "UNSUPPORTED_MEDIA_TYPE", operation, str(content_type))
+
+
+@pytest.mark.actor()
+@pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "application/merge-patch+json"])
+def test_json_may_say_more_of_itself(ask: Any, own_id: str, content_type: str) -> None:
+    for operation in with_body():
+        answer = ask(operation, own_id, data=b'{"nonsense": 1}', content_type=content_type)
+        must_be(answer, 422, "VALIDATION_ERROR", operation, content_type)
+
+
+@pytest.mark.actor()
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "identity, gzip"])
+def test_nothing_packed_is_unpacked(ask: Any, own_id: str, encoding: str) -> None:
+    for operation in with_body():
+        answer = ask(operation, own_id, json={}, headers={"Content-Encoding": encoding})
+        must_be(answer, 415, "UNSUPPORTED_MEDIA_TYPE", operation, encoding)
+
+
+@pytest.mark.actor()
+def test_what_is_too_large_is_not_read(ask: Any, own_id: str) -> None:
+    body = b'{"name": "%s"}' % (b"x" * (10 << 20))
+    for operation in with_body():
+        answer = ask(operation, own_id, data=body, content_type=JSON)
+        must_be(answer, 413, "PAYLOAD_TOO_LARGE", operation, "10 MB and a little")
+
+
+@pytest.mark.actor()
+@pytest.mark.parametrize("shape", [{"$gt": ""}, {"$ne": None}, {"$regex": ".*"}, {"$where": "sleep(1000)"}])
+def test_what_looks_like_an_operator_is_no_value_of_any_property(ask: Any, own_id: str, shape: Any) -> None:
+    for operation in with_body():
+        for name, schema in operation.body["properties"].items():
+            judged_one_by_one = schema["type"] == "array" and "type" not in schema["items"]
+            for value in [shape] if judged_one_by_one else [shape, [shape]]:
+                answer = ask(operation, own_id, json=operation.example | {name: value})
+                problem = must_be(answer, 422, "VALIDATION_ERROR", operation, name)
+                assert name in problem["errors"], f"{operation}: {name}"
+
+
+@pytest.mark.actor()
+def test_nor_is_it_a_device_of_a_batch(client: FlaskClient) -> None:
+    odd: list[Any] = [{"$gt": ""}, {"name": {"$gt": ""}, "type": "sensor"}, [], "x", 1]
+    answer = client.post("/api/devices/batch", json={"devices": odd})
+    assert answer.json["created"] == 0
+    assert [item["error"]["code"] for item in answer.json["items"]] == ["VALIDATION_ERROR"] * len(odd)
+
+
+@pytest.mark.actor()
+def test_what_is_missing_is_named(ask: Any, own_id: str) -> None:
+    for operation in with_body():
+        for name in operation.body.get("required", []):
+            rest = {key: value for key, value in operation.example.items() if key != name}
+            problem = must_be(ask(operation, own_id, json=rest), 422, "VALIDATION_ERROR", operation, name)
+            assert list(problem["errors"]) == [name], f"{operation}: {name}"
+
+
+@pytest.mark.actor()
+@pytest.mark.parametrize(
+    "key", ["unknownKey", "unknown_key", "$set", "__proto__", "_id", "organizationId", "passwordHash", ""]
+)
+def test_what_is_unknown_in_a_body_is_named(ask: Any, own_id: str, key: str) -> None:
+    for operation in with_body():
+        answer = ask(operation, own_id, json=operation.example | {key: "x"})
+        problem = must_be(answer, 422, "VALIDATION_ERROR", operation, key)
+        assert list(problem["errors"]) == [key], f"{operation}: {key}"
+
+
+@pytest.mark.actor()
+@pytest.mark.parametrize("key", ["unknownKey", "status[$ne]", "$where", "limit[]", ""])
+def test_what_is_unknown_in_a_query_is_named(ask: Any, own_id: str, key: str) -> None:
+    for operation in operations():
+        if not operation.is_stream:
+            body = {"json": operation.example} if operation.takes_body else {}
+            problem = must_be(ask(operation, own_id, f"?{key}=1", **body), 422, "VALIDATION_ERROR", operation, key)
+            assert list(problem["errors"]) == [key], f"{operation}: {key}"
+
+
+@pytest.mark.actor()
+def test_a_query_takes_neither_letters_for_numbers_nor_what_is_out_of_reach(ask: Any) -> None:
+    asked = 0
+    for operation in operations():
+        for parameter in operation.query:
+            schema = parameter["schema"]
+            wrong = {"integer": ["x", "", "1.5", "-1", "0", "9" * 30, "1e3"], "array": ["x" * 51]}.get(
+                schema["type"], []
+            )
+            wrong += ["nonsense"] if "enum" in schema else []
+            wrong += ["x" * (schema["maxLength"] + 1)] if "maxLength" in schema else []
+            for value in wrong:
+                answer = ask(operation, query=f"?{parameter['name']}={value}")
+                problem = must_be(answer, 422, "VALIDATION_ERROR", operation, f"{parameter['name']}={value[:20]}")
+                assert list(problem["errors"]) == [parameter["name"]]
+                asked += 1
+    assert asked > 20
+
+
+@pytest.mark.actor()
+@pytest.mark.parametrize("odd", ["%00", "%FF%FE", "%ED%A0%80", "a%00b"])
+def test_a_query_of_odd_bytes_is_no_servers_error(ask: Any, odd: str) -> None:
+    for operation in operations():
+        for parameter in operation.query:
+            answer = ask(operation, query=f"?{parameter['name']}={odd}")
+            assert answer.status_code in (200, 422), f"{operation} {parameter['name']}={odd}: {answer.text}"
+
+
+def test_a_stranger_is_turned_away_before_anything_is_read(ask: Any) -> None:
+    for operation in guarded():
+        for body, content_type in ((b"{nonsense", JSON), (b"x", "text/plain"), (DEEP, JSON), (b"", None)):
+            answer = ask(operation, data=body, content_type=content_type, query="?nonsense=1")
+            must_be(answer, 401, "AUTHENTICATION_REQUIRED", operation, str(content_type))
+
+
+@pytest.mark.actor(role="viewer")
+def test_whoever_may_not_is_told_so_before_anything_is_read(ask: Any, own_id: str) -> None:
+    held = [operation for operation in guarded() if operation.documents(403, "INSUFFICIENT_ROLE")]
+    assert len(held) >= 5
+    for operation in held:
+        answer = ask(operation, own_id, data=b"{nonsense", content_type=JSON)
+        must_be(answer, 403, "INSUFFICIENT_ROLE", operation, "a viewer")
+
+
+@pytest.mark.actor()
+def test_what_belongs_to_others_is_as_unknown_as_what_never_was(ask: Any) -> None:
+    theirs = make_device(make_account().actor)["id"]
+    for operation in with_id():
+        body = {"json": operation.example} if operation.takes_body else {}
+        foreign, unknown = ask(operation, theirs, **body), ask(operation, UNKNOWN, **body)
+        assert foreign.status_code == 404 and foreign.json["code"].endswith("_NOT_FOUND"), operation
+        problems = [must_be(answer, 404, answer.json["code"], operation, "") for answer in (foreign, unknown)]
+        told = [
+            {name: str(value).replace(the_id, "") for name, value in problem.items() if name != "requestId"}
+            for problem, the_id in zip(problems, (theirs, UNKNOWN), strict=True)
+        ]
+        assert told[0] == told[1], operation
+
+
+@pytest.mark.actor()
+@pytest.mark.parametrize(
+    "odd", ["x", "0", "65f0a1b2c3d4e5f6a7b8c9d", f"{UNKNOWN}0", f"{UNKNOWN}%0A", f"%20{UNKNOWN}", "%00", "%F0%9F%92%A9", "%FF",
+            "%7B%22$gt%22:%22%22%7D", "null", "..", "x" * 2000]
+)  # fmt: skip
+def test_an_id_that_can_be_none_is_as_unknown(ask: Any, odd: str) -> None:
+    for operation in with_id():
+        body = {"json": operation.example} if operation.takes_body else {}
+        answer = ask(operation, odd, **body)
+        assert answer.status_code in (404, 405), f"{operation}: {answer.text}"
+        refused(answer, answer.status_code)
