@@ -42,7 +42,7 @@ format: $(VENV)/.installed-dev ## mend the style
 	$(BIN)/ruff check --fix .
 
 postman: $(VENV)/.installed-dev ## make the Postman collection from the OpenAPI document
-	$(BIN)/python -m devicehub.cli postman > postman/devicehub.postman_collection.json
+	$(BIN)/python -m devicehub.cli postman postman/devicehub.postman_collection.json
 
 lock: ## pin every requirement with its hashes (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q requirements.in -o requirements.txt

@@ -5,6 +5,7 @@ import sys
 import click
 
 from devicehub import __version__
+from devicehub.app import create_app
 from devicehub.core import config, logging, migrations
 from devicehub.core.config import ConfigurationError
 from devicehub.features import doors
@@ -32,9 +33,10 @@ devicehub.add_command(simulate)
 def main() -> None:
     """The console script: an error in the settings is one sentence, not a trace."""
     for door in doors("commands"):
-        devicehub.add_command(door.commands)
+        for command in door.commands:
+            devicehub.add_command(command)
     try:
-        devicehub()
+        devicehub(obj=create_app)
     except ConfigurationError as error:
         sys.exit(f"devicehub: {error}")
 

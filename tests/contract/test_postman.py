@@ -1,0 +1,119 @@
+"""The Postman collection says what the OpenAPI document says."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from devicehub.extensions import api
+from devicehub.monitoring.postman import METHODS, Unfit, collection
+from tests.conftest import ROOT
+
+KEPT = ROOT / "postman/devicehub.postman_collection.json"
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def document(app: Flask) -> Json:
+    """The OpenAPI document, the test's own to change."""
+    copy: Json = json.loads(json.dumps(api.spec.to_dict()))
+    return copy
+
+
+@pytest.fixture
+def made(document: Json) -> Json:
+    return collection(document)
+
+
+def requests(made: Json) -> Iterator[Json]:
+    for folder in made["item"]:
+        yield from folder["item"]
+
+
+def named(made: Json, name: str) -> Json:
+    [found] = [item for item in requests(made) if item["name"] == name]
+    return found
+
+
+def scripts(item: Json, moment: str) -> str:
+    return "\n".join(line for e in item["event"] if e["listen"] == moment for line in e["script"]["exec"])
+
+
+def test_the_kept_collection_is_the_one_that_make_postman_writes() -> None:
+    """Else: run `make postman`."""
+    command = [sys.executable, "-m", "devicehub.cli", "postman"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == json.loads(KEPT.read_text())
+    assert done.stdout == KEPT.read_text()
+
+
+def test_every_operation_is_one_request_and_asserts_a_status_it_documents(document: Json, made: Json) -> None:
+    documented = {
+        (method.upper(), re.sub(r"{.*?}", "{}", path)): operation
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if method in METHODS
+    }
+    for item in requests(made):
+        request = item["request"]
+        path = re.sub(r"{{.*?}}", "{}", request["url"]["raw"].removeprefix("{{baseUrl}}"))
+        operation = documented.pop((request["method"], path))
+        [status] = re.findall(r"to\.have\.status\((2\d\d)\)", scripts(item, "test"))
+        assert status in operation["responses"]
+        assert ("security" in operation) == ("auth" not in request)
+    assert documented == {}
+
+
+def test_every_variable_is_declared(made: Json) -> None:
+    code = "".join(scripts(item, moment) for item in requests(made) for moment in ("prerequest", "test"))
+    scripted = re.findall(r'collectionVariables\.[gs]et\("(\w+)"', code)
+    spelled = re.findall(r"{{(\w+)}}", json.dumps(made))
+    assert scripted
+    assert spelled
+    assert {*scripted, *spelled} <= {variable["key"] for variable in made["variable"]}
+
+
+def test_only_what_never_ends_is_skipped(made: Json) -> None:
+    skipped = [item["name"] for item in requests(made) if "skipRequest" in scripts(item, "prerequest")]
+    assert skipped == ["Hear live events (SSE)"]
+
+
+def test_a_body_is_made_of_examples_and_of_what_the_run_knows(made: Json) -> None:
+    sign_up = json.loads(named(made, "Make an account and its organization")["request"]["body"]["raw"])
+    assert sign_up == {
+        "name": "Ada Lovelace",
+        "email": "{{email}}",
+        "password": "{{password}}",
+        "organizationName": "Analytical Engines",
+    }
+
+
+def test_what_deletes_comes_after_what_uses_it(made: Json) -> None:
+    [devices] = [folder for folder in made["item"] if folder["name"] == "devices"]
+    methods = [item["request"]["method"] for item in devices["item"]]
+    assert methods[-1] == "DELETE"
+    assert methods.count("DELETE") == 1
+
+
+def test_an_operation_that_the_run_needs_may_not_vanish(document: Json) -> None:
+    del document["paths"]["/api/auth/login"]
+    with pytest.raises(Unfit, match="POST /api/auth/login"):
+        collection(document)
+
+
+def test_a_path_parameter_has_to_come_from_somewhere(document: Json) -> None:
+    path = {"in": "path", "name": "key_id", "required": True, "schema": {"type": "string"}}
+    document["paths"]["/api/keys/{key_id}"] = {"parameters": [path], "get": document["paths"]["/health"]["get"]}
+    with pytest.raises(Unfit, match="key_id"):
+        collection(document)
+
+
+def test_what_a_body_requires_needs_an_example(document: Json) -> None:
+    del document["components"]["schemas"]["NewDevice"]["properties"]["type"]["example"]
+    with pytest.raises(Unfit, match="POST /api/devices has no example of type"):
+        collection(document)
