@@ -48,6 +48,17 @@ def _is_storable(item: Any) -> bool:
     return not isinstance(item, float) or math.isfinite(item)
 
 
+def _whole_body(req: flask.Request) -> bytes:
+    """The body, or what werkzeug raises for one that is too large.
+
+    Of one that comes in chunks werkzeug gives what is within the limit, and says so only to who reads on.
+    """
+    body = req.get_data(cache=True)
+    if req.content_length is None:
+        req.stream.read(1)
+    return body
+
+
 class Parser(FlaskParser):
     """webargs, but it refuses unknown query keys, other content types, and JSON it could not survive."""
 
@@ -57,11 +68,11 @@ class Parser(FlaskParser):
     }
 
     def load_json(self, req: flask.Request, schema: ma.Schema) -> Any:
+        body = _whole_body(req)
         if not req.is_json:
-            if req.content_length or req.mimetype:
+            if body or req.mimetype:
                 raise UnsupportedMediaType(reason="Send the body as application/json.")
             return missing
-        body = req.get_data(cache=True)
         return parse_json(body) if body else missing
 
     def handle_error(self, error: ValidationError, req: flask.Request, schema: ma.Schema, **_: Any) -> NoReturn:
