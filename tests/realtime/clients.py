@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import engineio
 import httpx
 import socketio
 import websocket
@@ -19,12 +20,24 @@ from tests.factories import Account
 Heard = tuple[str, dict[str, Any]]
 
 
+class OrderedEngine(engineio.Client):
+    """engine.io's client gives each message a thread of its own; this one keeps their order."""
+
+    def _trigger_event(self, event: str, *args: Any, **_: Any) -> Any:
+        return super()._trigger_event(event, *args)
+
+
+class OrderedClient(socketio.Client):
+    def _engineio_client_class(self) -> type[OrderedEngine]:
+        return OrderedEngine
+
+
 class Socket:
     """A Socket.IO client that writes down what it hears."""
 
     def __init__(self, url: str, auth: Any = None, **options: Any) -> None:
         self.heard: list[Heard] = []
-        self.client = socketio.Client(reconnection=False)
+        self.client = OrderedClient(reconnection=False)
         self.client.on("*", lambda event, payload=None: self.heard.append((event, payload)))
         self.client.on("connect_error", self._note_refusal)
         self.refusal: Any = None
