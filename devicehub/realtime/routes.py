@@ -3,6 +3,7 @@
 from flask import Response, request
 from flask.views import MethodView
 
+from devicehub.core.errors import Unavailable
 from devicehub.realtime import service as realtime
 from devicehub.realtime import transport
 from devicehub.web.blueprint import Blueprint
@@ -15,6 +16,7 @@ blp = Blueprint("realtime", __name__, url_prefix="/api/sse", description="Live e
 class Events(MethodView):
     @blp.guard(token_in_query=True)
     @blp.response(200, {"type": "string"}, content_type="text/event-stream")
+    @blp.raises(Unavailable)
     def get(self) -> Response:
         """Hear live events (SSE)
 

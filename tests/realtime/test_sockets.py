@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 import websocket
 from flask import Flask
+from flask.testing import EnvironBuilder
 
 from devicehub.auth import sessions
 from devicehub.core import redis
 from devicehub.core.actor import Actor
 from devicehub.devices import heartbeats
+from devicehub.extensions import socketio
+from devicehub.realtime import service as realtime
 from devicehub.realtime.packets import LARGEST_MESSAGE
 from devicehub.web import identity
 from devicehub.web.sockets import EVENTS_PER_MINUTE
@@ -133,12 +136,53 @@ def test_a_page_of_a_foreign_origin_is_refused(live_server: LiveServer) -> None:
     websocket.create_connection(address, origin=live_server.url).close()
 
 
-def test_an_allowed_origin_is_let_in(serve: Callable[..., LiveServer]) -> None:
-    server = serve(ALLOWED_ORIGINS="https://one.example,https://two.example")
+def test_an_allowed_origin_is_let_in_and_ones_own_behind_a_proxy(serve: Callable[..., LiveServer]) -> None:
+    server = serve(ALLOWED_ORIGINS="https://one.example,https://two.example", TRUSTED_PROXIES="1")
     address = server.url.replace("http", "ws") + "/socket.io/?EIO=4&transport=websocket"
     for origin in ("https://two.example", server.url):
         websocket.create_connection(address, origin=origin).close()
+    secure = server.url.replace("http", "https")
+    websocket.create_connection(address, origin=secure, header=["X-Forwarded-Proto: https"]).close()
+    with pytest.raises(websocket.WebSocketBadStatusException, match="400"):
+        websocket.create_connection(address, origin=secure)
     server.stop()
+
+
+# Leaving
+
+
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+def test_a_socket_that_left_leaves_nothing_behind(live_server: LiveServer, transport: str) -> None:
+    account = make_account()
+    channel = f"events:0:{account.actor.organization_id}"
+
+    def listeners() -> int:
+        return int(redis.current().client.pubsub_numsub(channel)[0][1])
+
+    with socket_of(live_server.url, account, transports=[transport]) as socket:
+        device = make_device(account.actor)
+        assert socket.call("device-status-request", {"deviceId": device["id"]})["ok"]
+        assert listeners() == 1
+    wait_until(lambda: listeners() == 0, what="the server to listen no longer")
+
+
+def test_a_client_that_leaves_while_it_is_let_in_leaves_nothing_behind(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """python-socketio as it comes keeps such a client in its rooms for good."""
+    account, server = make_account(), socketio.server
+    environ = EnvironBuilder(app, path="/socket.io/").get_environ() | {"flask.app": app}
+
+    def leave_meanwhile(token: str) -> Actor:
+        server._handle_eio_disconnect("engine-1", "transport close")
+        return account.actor
+
+    monkeypatch.setattr(identity, "authenticate", leave_meanwhile)
+    monkeypatch.setitem(server.environ, "engine-1", environ)
+    server._handle_eio_message("engine-1", '0{"token":"any"}')
+    assert server.manager.rooms == {}
+    assert realtime._ours().connections == {}
+    assert realtime._ours().reader.head(account.actor.organization_id) is None
 
 
 # Hearing
