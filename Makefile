@@ -23,7 +23,8 @@ cover: $(VENV)/.installed-dev ## run the tests and report branch coverage; below
 	$(BIN)/python -m coverage report --fail-under 90
 
 test-clients: $(VENV)/.installed-dev ## drive a running server with the official JavaScript clients and newman (needs Node)
-	cd tests/clients && npm ci --no-audit --no-fund --silent
+	@command -v npm >/dev/null || { echo "This needs Node.js 18 or newer, with npm."; exit 1; }
+	cd tests/clients && npm ci --no-audit --no-fund --loglevel=error
 	$(BIN)/python -m pytest -p no:cacheprovider tests/clients $(ARGS)
 
 fuzz: $(VENV)/.installed-dev ## run schemathesis against a running server of its own
