@@ -93,6 +93,13 @@ class Child:
         """The code it ended with (negative: the signal); None while it runs or before it did."""
         return self._process.poll() if self._process else None
 
+    def ending(self) -> str:
+        """How it came to its end, in words."""
+        code = self.exit_code()
+        if code is None:
+            raise RuntimeError(f"{self.name} has not ended")
+        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 

@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from devicehub.embedded.errors import EmbeddedError, FolderInUse
 from devicehub.embedded.mongod import start_mongod
 from devicehub.embedded.redis_server import start_redis
 from devicehub.embedded.screen import Screen
-from devicehub.embedded.supervisor import Supervisor, ending
+from devicehub.embedded.supervisor import Supervisor
 
 ROOT = Path(__file__).parents[2]
 HEALTHY_S = 30.0
@@ -33,18 +34,29 @@ class RunSettings(Settings):
     app_env: Literal["development", "production"] = "development"
 
 
-def api_command(listener: int) -> Command:
+def _api(listener: int) -> Command:
     """gunicorn on a socket that is open already: nobody can take the port from it, not even between restarts."""
     settings = str(ROOT / "devicehub/web/gunicorn.py")
     gunicorn = (sys.executable, "-m", "gunicorn", "--config", settings, "--pythonpath", str(ROOT))
     return (*gunicorn, "--bind", f"fd://{listener}", "wsgi:app")
 
 
-def worker_command() -> Command:
+def _worker() -> Command:
     return (sys.executable, str(ROOT / "worker.py"))
 
 
-def main(api: Callable[[int], Command] = api_command, worker: Callable[[], Command] = worker_command) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Programs:
+    """The commands of what is run beside the servers; the api is given an open socket to listen on."""
+
+    api: Callable[[int], Command] = _api
+    worker: Callable[[], Command] = _worker
+
+
+DEFAULTS = Programs()
+
+
+def main(programs: Programs = DEFAULTS, *, healthy_within: float = HEALTHY_S) -> int:
     """Run until Ctrl-C or SIGTERM; the exit code."""
     _interrupt_on(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     try:
@@ -52,7 +64,7 @@ def main(api: Callable[[int], Command] = api_command, worker: Callable[[], Comma
         var = settings.devicehub_var.resolve()
         var.mkdir(parents=True, exist_ok=True)
         with _alone(var), _listener(settings, var) as listener:
-            _Run(settings, var, listener).forever(api, worker)
+            _Run(settings, var, listener).forever(programs, healthy_within)
     except (ConfigurationError, EmbeddedError) as refusal:
         print(refusal, file=sys.stderr)
         return 1
@@ -69,55 +81,61 @@ class _Run:
         self.screen = Screen()
         self.supervisor = Supervisor(self.screen.say)
 
-    def forever(self, api: Callable[[int], Command], worker: Callable[[], Command]) -> None:
+    def forever(self, programs: Programs, healthy_within: float) -> None:
+        """Start everything, say where it is, keep it alive; whatever ends that, everything is stopped."""
         try:
-            environment = self._start_servers()
+            addresses = self._start_servers()
             with self.screen.step("api and worker"):
-                self._start_programs(environment, api(self.listener.fileno()), worker())
-                health = self._health_at_last()
+                self._start_programs(programs, addresses)
+                health = self._await_health(healthy_within)
             self.screen.ready(f"http://{self.host}:{self.port}", self.var, health)
             self.supervisor.watch()
         finally:
             self.screen.say("Stopping ...")
             self.supervisor.stop()
-            self.screen.say("Stopped. Your data is in " + str(self.var))
+            self.screen.say(f"Stopped. Your data is in {self.var}")
 
     def _start_servers(self) -> dict[str, str]:
-        """Bring up what has no address yet; what the programs must be told."""
-        told = {
-            "APP_ENV": self.settings.app_env,
-            "DEVICEHUB_VAR": str(self.var),
-            "PORT": str(self.port),
-        }
+        """Bring up what has no address yet; the addresses, as settings."""
+        addresses = {}
         if not self.settings.mongodb_uri:
             with self.screen.step("MongoDB"):
                 mongod = start_mongod(self.var)
                 self.supervisor.add(mongod.child)
-            told["MONGODB_URI"] = mongod.url
+            addresses["MONGODB_URI"] = mongod.url
         if not self.settings.redis_address:
             with self.screen.step("Redis"):
                 redis = start_redis(self.var)
                 self.supervisor.add(redis.child)
-            told["REDIS_URL"] = redis.url
-        return told
+            addresses["REDIS_URL"] = redis.url
+        return addresses
 
-    def _start_programs(self, environment: dict[str, str], api: Command, worker: Command) -> None:
-        # Both have processes of their own to end, so a SIGTERM rather than the end when we are killed.
-        shared: dict[str, Any] = {"environment": environment, "orphan_signal": signal.SIGTERM}
-        lock = self.var / "api.lock"
-        fds = (self.listener.fileno(),)
-        self.supervisor.add(
-            Child(Program(name="api", command=api, fds=fds, lock=lock, **shared)),
-            Child(Program(name="worker", command=worker, **shared)),
+    def _start_programs(self, programs: Programs, addresses: dict[str, str]) -> None:
+        own = {"APP_ENV": self.settings.app_env, "DEVICEHUB_VAR": str(self.var), "PORT": str(self.port)}
+        fd = self.listener.fileno()
+        api = Program(
+            name="api",
+            command=programs.api(fd),
+            environment=own | addresses,
+            fds=(fd,),
+            lock=self.var / "api.lock",
+            orphan_signal=signal.SIGTERM,  # it has processes of its own to end
         )
+        worker = Program(
+            name="worker",
+            command=programs.worker(),
+            environment=own | addresses,
+            orphan_signal=signal.SIGTERM,
+        )
+        self.supervisor.add(Child(api), Child(worker))
 
-    def _health_at_last(self) -> dict[str, Any]:
-        """What /health says once it says healthy, or after a while; raises ServerFailed if a child ends before."""
-        deadline = time.monotonic() + HEALTHY_S
+    def _await_health(self, seconds: float) -> dict[str, Any]:
+        """What /health says once it says healthy, or after `seconds`; ServerFailed if a child ends first."""
+        deadline = time.monotonic() + seconds
         while True:
             health = _health(self.host, self.port)
             if child := self.supervisor.dead():
-                raise servers.failed(child, f"ended ({ending(child)}) before DeviceHub was healthy")
+                raise servers.failed(child, f"ended ({child.ending()}) before DeviceHub was healthy")
             if health.get("status") == "healthy" or time.monotonic() > deadline:
                 return health
             time.sleep(0.05)

@@ -39,8 +39,8 @@ def start_mongod(folder: Path, *, port: int = 27017) -> Server:
 
 def _start(binary: Binary, home: Path, port: int) -> Child:
     note = home / "port"
-    initiated = ports.remembered(note) is not None
-    if ports.remembered(note) != port and (home / "data" / "WiredTiger").exists():
+    initiated = (home / "data" / "WiredTiger").exists()
+    if initiated and ports.remembered(note) != port:
         note.unlink(missing_ok=True)  # written again once the replica set is sure to know the port
         initiated = _move(binary, home, port)
     child = _child(binary, home, port, "--replSet", REPLICA_SET)

@@ -16,18 +16,24 @@ POLL_S = 0.05
 
 
 def members(sessions: set[int]) -> list[int]:
-    """The processes of `sessions`; none where there is no /proc to ask."""
+    """The living processes of `sessions`; none where there is no /proc to ask."""
     if not os.path.isdir("/proc"):
         return []
-    found = []
-    for process in (int(name) for name in os.listdir("/proc") if name.isdigit()):
-        with contextlib.suppress(ProcessLookupError):
-            if os.getsid(process) in sessions:
-                found.append(process)
-    return found
+    processes = (int(name) for name in os.listdir("/proc") if name.isdigit())
+    return [process for process in processes if _session(process) in sessions]
 
 
-def end(sessions: set[int], seconds: float = GENTLE_S) -> None:
+def _session(process: int) -> int | None:
+    """The session of a living process: a zombie has come to its end already."""
+    try:
+        with open(f"/proc/{process}/stat") as stat:
+            state, _parent, _group, session = stat.read().rpartition(")")[2].split()[:4]
+    except OSError:
+        return None
+    return None if state == "Z" else int(session)
+
+
+def end(sessions: set[int], seconds: float) -> None:
     """Ask every process of `sessions` to stop, and after `seconds` insist."""
     _send(signal.SIGTERM, members(sessions))
     deadline = time.monotonic() + seconds
@@ -42,12 +48,12 @@ def _send(number: signal.Signals, processes: list[int]) -> None:
             os.kill(process, number)
 
 
-def main() -> None:
+def main(seconds: float = GENTLE_S) -> None:
     """Read who runs, a line for each change, until the supervisor is gone; then end the last ones named."""
     running = ""
     for line in sys.stdin:
         running = line
-    end({int(session) for session in running.split()})
+    end({int(session) for session in running.split()}, seconds)
 
 
 if __name__ == "__main__":

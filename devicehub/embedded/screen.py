@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -32,13 +33,12 @@ class Screen:
             yield
         self.say(f"  {name} started in {time.monotonic() - begun:.1f} s")
 
-    def ready(self, url: str, data: Path, health: Mapping[str, object]) -> None:
+    def ready(self, url: str, data: Path, health: Mapping[str, Any]) -> None:
         """The one screen: the addresses that exist, where the data lie, what to do next."""
-        state = health.get("status", "not answering yet")
         simulate = _tool("devicehub", "simulate", *(() if url.endswith(":5000") else ("--url", url)))
         lines = (
             "",
-            f"DeviceHub {__version__} is {state}.",
+            f"DeviceHub {__version__} is {_state(health)}.",
             "",
             f"  API       {url}/api",
             f"  Docs      {url}/docs",
@@ -51,6 +51,13 @@ class Screen:
         )
         for line in lines:
             self.say(line)
+
+
+def _state(health: Mapping[str, Any]) -> str:
+    """What /health said, in words, with what it misses."""
+    found = health.get("dependencies", {}).items()
+    missing = ", ".join(f"{name} {state}" for name, state in found if state not in ("connected", "active"))
+    return str(health.get("status", "not answering yet")) + (f" ({missing})" if missing else "")
 
 
 def _tool(name: str, *arguments: str) -> str:

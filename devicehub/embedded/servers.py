@@ -72,11 +72,9 @@ def serving(child: Child, port: int) -> Iterator[None]:
 
 
 def _not_listening(child: Child, port: int) -> Exception:
-    code = child.exit_code()
+    what = "does not listen" if child.is_running() else f"ended ({child.ending()})"
     child.kill()
-    if not ports.is_free(port):
-        return PortLost()
-    return failed(child, "does not listen" if code is None else f"ended with exit code {code}")
+    return failed(child, what) if ports.is_free(port) else PortLost()
 
 
 def failed(child: Child, what: str) -> ServerFailed:

@@ -1,7 +1,6 @@
 """Children that are kept alive: one that died is started again, and all of them end in order."""
 
 import contextlib
-import signal
 import subprocess
 import sys
 import time
@@ -78,7 +77,7 @@ class Supervisor:
     def _bury(self, watch: _Watch, now: float) -> None:
         child = watch.child
         child.kill()  # what it started and left behind would be in the way of its successor
-        self._tell(f"{child.name} ended ({ending(child)}); it starts again in {watch.died(now)} s.")
+        self._tell(f"{child.name} ended ({child.ending()}); it starts again in {watch.died(now)} s.")
         self._tell_reaper()
 
     def _revive(self, watch: _Watch, now: float) -> None:
@@ -127,9 +126,12 @@ class _Reaper:
 
     def dismiss(self) -> None:
         """Nobody is left to watch over."""
-        self.watch_over([])
-        with contextlib.suppress(BrokenPipeError):
-            self._process.communicate()
+        assert self._process.stdin is not None  # noqa: S101
+        if not self._process.stdin.closed:
+            self.watch_over([])
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+        self._process.wait()
 
 
 def _stop(children: list[Child], seconds: float) -> None:
@@ -138,9 +140,3 @@ def _stop(children: list[Child], seconds: float) -> None:
     wait_until(lambda: not any(child.is_running() for child in children), seconds)
     for child in children:
         child.kill()
-
-
-def ending(child: Child) -> str:
-    """How `child` came to its end, in words."""
-    code = child.exit_code() or 0
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
