@@ -79,7 +79,7 @@ def decode(token: str, *, accept_expired: bool = False) -> dict[str, Any]:
         claims: dict[str, Any] = decode_token(token)
     except (pyjwt.PyJWTError, JWTExtendedException, ValueError) as error:
         raise InvalidToken() from error
-    if header.get("typ") != "at+jwt" or any(name not in claims for name in _REQUIRED):
+    if header.get("typ") != "at+jwt" or any(claims.get(name) is None for name in _REQUIRED):
         raise InvalidToken()
     moment = clock.timestamp()
     if claims["nbf"] > moment + LEEWAY_S:
@@ -137,12 +137,9 @@ def _resolve() -> None:
 
 
 def bearer() -> str | None:
-    """The token of the one `Authorization: Bearer` header; raises InvalidToken when there are two."""
-    sent = request.headers.getlist("Authorization")
-    if not sent:
-        return None
-    scheme, _, token = sent[0].partition(" ")
-    return token.strip() if len(sent) == 1 and scheme.lower() == "bearer" else ""
+    """The token of the `Authorization: Bearer` header; WSGI makes one of two, which is no token of ours."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def _token_in_query() -> str | None:
