@@ -114,11 +114,11 @@ def _run(row_id: str, view: View, args: Any, kwargs: Any) -> Response:
         response = view(*args, **kwargs)
     except DeviceHubError as error:
         if error.status >= 500:
-            _forget(row_id)
+            _let_go(row_id)
             raise
         response = errors.render(error)
     except Exception:
-        _forget(row_id)
+        _let_go(row_id)
         raise
     _keep(row_id, response)
     return response
@@ -136,11 +136,13 @@ def _keep(row_id: str, response: Response) -> None:
         log.warning("idempotency.not_kept", error=type(error).__name__)
 
 
-def _forget(row_id: str) -> None:
+def _let_go(row_id: str) -> None:
+    """Let the next try at once; under the same seed, for what failed may have been done after all."""
+    lapsed = {"lease_until": clock.now() - LEASE}
     try:
-        mongo.database()[COLLECTION].delete_one({"_id": row_id, "answer": None})
+        mongo.database()[COLLECTION].update_one({"_id": row_id, "answer": None}, {"$set": lapsed})
     except PyMongoError as error:  # its lease ends by itself
-        log.warning("idempotency.not_forgotten", error=type(error).__name__)
+        log.warning("idempotency.not_let_go", error=type(error).__name__)
 
 
 def _replay(answer: dict[str, Any]) -> Response:
