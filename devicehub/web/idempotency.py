@@ -81,8 +81,8 @@ def derived_id(index: int = 0) -> ObjectId | None:
 
 def _claim(key: str) -> tuple[str, str, dict[str, Any] | None]:
     """Take the key for this request, or find what was answered to it: (row id, seed, answer)."""
-    rule = request.url_rule.rule if request.url_rule else request.path
-    row_id = crypto.digest(f"{current_actor().user_id}|{request.method}|{rule}|{key}")
+    actor, rule = current_actor(), request.url_rule.rule if request.url_rule else request.path
+    row_id = crypto.digest(f"{actor.organization_id}|{actor.user_id}|{request.method}|{rule}|{key}")
     body = crypto.digest(request.get_data(cache=True))
     moment = clock.now()
     row = {"_id": row_id, "body": body, "seed": crypto.random_token(16), "lease_until": moment + LEASE}
