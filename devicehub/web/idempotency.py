@@ -97,7 +97,7 @@ def _claim(key: str) -> tuple[str, str, dict[str, Any] | None]:
 def _take_over(row_id: str, body: str) -> tuple[str, str, dict[str, Any] | None]:
     rows, moment = mongo.database()[COLLECTION], clock.now()
     row = rows.find_one({"_id": row_id})
-    if row is None:  # the first was refused after all, just now
+    if row is None:  # its day has just ended
         raise IdempotencyInProgress(headers={"Retry-After": "1"})
     if row["body"] != body:
         raise IdempotencyKeyReused()
