@@ -24,7 +24,7 @@ def test_it_sets_nothing_we_do_not_know(name: str) -> None:
 @pytest.mark.parametrize("name", OURS)
 def test_without_secrets_it_refuses(name: str) -> None:
     for secret in ("JWT_SECRET", "JWT_REFRESH_SECRET"):
-        assert SERVICES[name]["environment"][secret].startswith(f"${{{secret}:?is not set. ")
+        assert SERVICES[name]["environment"][secret].startswith(f"${{{secret}:?Copy .env.example ")
 
 
 def test_each_process_has_its_role() -> None:
