@@ -60,7 +60,7 @@ class Socket:
         return [payload for name, payload in list(self.heard) if name == event]
 
     def wait_for(self, event: str, count: int = 1) -> dict[str, Any]:
-        wait_until(lambda: len(self.named(event)) >= count, what=f"{count} {event}, heard {self.heard[-5:]}")
+        wait_until(lambda: len(self.named(event)) >= count, 30, f"{count} {event}, heard {len(self.heard)} events")
         return self.named(event)[count - 1]
 
     def close(self) -> None:
@@ -115,7 +115,7 @@ class Stream(threading.Thread):
         return [json.loads(one["data"]) for one in list(self.heard) if one.get("event") == event]
 
     def wait_for(self, event: str, count: int = 1) -> dict[str, Any]:
-        wait_until(lambda: len(self.named(event)) >= count, what=f"{count} {event}, heard {self.heard[-5:]}")
+        wait_until(lambda: len(self.named(event)) >= count, 30, f"{count} {event}, heard {len(self.heard)} events")
         return self.named(event)[count - 1]
 
     def close(self) -> None:
