@@ -1,7 +1,9 @@
 """The profile of whoever asks."""
 
+from datetime import datetime
 from typing import Any
 
+import orjson
 from flask import Response
 from flask.views import MethodView
 
@@ -22,7 +24,8 @@ class Profile(MethodView):
     def get(self) -> Response:
         """Read one's own profile"""
         found = users.profile(current_actor(), fresh=conditional.wants_fresh())
-        return conditional.answer(found)
+        modified_at = datetime.fromisoformat(orjson.loads(found.payload)["updatedAt"])
+        return conditional.answer(found, modified_at=modified_at)
 
     @blp.guard()
     @blp.arguments(ProfileSchema)
