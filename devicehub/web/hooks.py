@@ -36,7 +36,7 @@ def init_app(app: Flask) -> None:
     """Bind the hooks; before identity and the limiter, so that their answers carry the headers too."""
     settings = config.current()
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_size
-    app.url_map.strict_slashes = False
+    app.url_map.strict_slashes = app.url_map.merge_slashes = False  # an address is right or unknown
     app.before_request(_begin)
     app.after_request(_end)
     app.teardown_request(lambda _: structlog.contextvars.clear_contextvars())
