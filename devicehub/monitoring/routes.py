@@ -61,7 +61,7 @@ def openapi_document() -> Response:
     return json_response(api.spec.to_dict())
 
 
-@pages.get("/docs")
+@pages.get("/docs", strict_slashes=True)  # its links are relative
 def docs() -> Response:
     response = Response(render_template("docs.html"))
     response.headers["Content-Security-Policy"] = _DOCS_POLICY
