@@ -3,8 +3,11 @@
 import json
 import os
 import re
+import shutil
 import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -19,12 +22,21 @@ def printed() -> str:
     return "\n".join(re.findall(r"^```sh\n(.*?)^```$", section, re.M | re.S))
 
 
+def path_with_curl(folder: Path) -> str:
+    """PATH, with a stand-in for curl where there is none."""
+    if shutil.which("curl") is None:
+        stand_in = folder / "curl"
+        stand_in.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{ROOT}/tests/e2e/curl.py" "$@"\n')
+        stand_in.chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
 @pytest.fixture(scope="module")
-def said(serve: Callable[..., LiveServer], _application: object) -> str:
+def said(serve: Callable[..., LiveServer], _application: object, tmp_path_factory: pytest.TempPathFactory) -> str:
     """What it prints, on a server with the limits everyone has."""
     empty()
     limits = {name.upper(): str(Settings.model_fields[name].default) for name in NO_LIMITS}
-    environment = {"PATH": os.environ["PATH"], "BASE": serve(**limits).url}
+    environment = {"PATH": path_with_curl(tmp_path_factory.mktemp("bin")), "BASE": serve(**limits).url}
     command = ["sh", "-eu", "-c", printed()]
     typed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert (typed.returncode, typed.stderr) == (0, "")
