@@ -65,7 +65,6 @@ class Socket:
 
     def close(self) -> None:
         self.client.disconnect()
-        self.client.eio.disconnect(abort=True)
 
 
 @contextmanager
