@@ -3,6 +3,7 @@ window.ui = SwaggerUIBundle({
   dom_id: "#swagger-ui",
   deepLinking: true,
   docExpansion: "list",
+  tagsSorter: "alpha",
   persistAuthorization: false,
   tryItOutEnabled: true,
 });
