@@ -32,7 +32,7 @@ def main() -> int:
     try:
         with (
             open(asked.output, "wb") as output,
-            httpx.stream(method, asked.url, headers=headers, content=asked.data, timeout=1) as answer,
+            httpx.stream(method, asked.url, headers=headers, content=asked.data, timeout=asked.max_time) as answer,
         ):
             if asked.dump == "-":
                 print(f"HTTP/1.1 {answer.status_code}", *_as_sent(answer), sep="\n")
