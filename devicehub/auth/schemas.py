@@ -4,10 +4,12 @@ from marshmallow import fields, validate
 
 from devicehub.organizations.schemas import OrganizationSchema
 from devicehub.users.schemas import UserSchema
-from devicehub.web.schemas import Schema, Text
+from devicehub.web.fields import Text
+from devicehub.web.schemas import Schema
 
 _ADDRESS = {"example": "ada@example.com"}
 _PASSWORD = {"format": "password", "example": "correct horse battery"}
+_REFRESH_TOKEN = {"example": "dhr1.65f0....0.b1f..."}
 
 
 def _email() -> fields.Email:
@@ -20,10 +22,17 @@ class SignUpSchema(Schema):
     password = fields.String(
         required=True,
         validate=validate.Length(max=200),
-        metadata=_PASSWORD | {"description": "At least 8 characters and at most 72 bytes; no common password."},
+        metadata=_PASSWORD
+        | {
+            "description": "At least 8 characters and at most 72 bytes (NFKC); no common password.",
+            "minLength": 8,
+            "maxLength": 72,
+        },
     )
     organization_name = Text(100, shortest=2, metadata={"example": "Analytical Engines"})
-    role = fields.String(metadata={"description": "Accepted as `user` and ignored; anything else is 403."})
+    role = fields.String(
+        metadata={"description": "Accepted as `user` and ignored; anything else is 403.", "enum": ["user"]}
+    )
 
 
 class SignedUpSchema(Schema):
@@ -37,26 +46,24 @@ class LogInSchema(Schema):
 
 
 class RefreshSchema(Schema):
-    refresh_token = fields.String(
-        required=True, validate=validate.Length(max=512), metadata={"example": "dhr1.65f0....0.b1f..."}
-    )
+    refresh_token = fields.String(required=True, validate=validate.Length(max=512), metadata=_REFRESH_TOKEN)
 
 
 class LogOutSchema(Schema):
-    refresh_token = fields.String(validate=validate.Length(max=512))
+    refresh_token = fields.String(validate=validate.Length(max=512), metadata=_REFRESH_TOKEN)
 
 
 class RevokeSchema(Schema):
     token = fields.String(
         required=True,
         validate=validate.Length(max=4096),
-        metadata={"description": "An access or a refresh token of one's own.", "example": "dhr1.65f0....0.b1f..."},
+        metadata={"description": "An access or a refresh token of one's own."} | _REFRESH_TOKEN,
     )
 
 
 class TokensSchema(Schema):
-    access_token = fields.String(required=True)
-    refresh_token = fields.String(required=True)
+    access_token = fields.String(required=True, metadata={"example": "eyJhbGciOiJIUzI1NiJ9.e30...."})
+    refresh_token = fields.String(required=True, metadata=_REFRESH_TOKEN)
     token_type = fields.String(required=True, validate=validate.Equal("Bearer"))
     expires_in = fields.Integer(required=True, metadata={"description": "Seconds.", "example": 900})
     refresh_expires_in = fields.Integer(required=True, metadata={"description": "Seconds.", "example": 604800})

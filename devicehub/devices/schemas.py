@@ -1,38 +1,24 @@
 """What of a device goes in and out."""
 
-import math
 from typing import Any
 
-import orjson
 from marshmallow import ValidationError, fields, validate
 
 from devicehub.devices.models import PRESENCES, STATUSES
-from devicehub.web.schemas import PageQuerySchema, Schema, Text, Timestamp, envelope
+from devicehub.web.fields import NAME, NUMBER, JsonObject, Text, Timestamp, Whole
+from devicehub.web.schemas import PageQuerySchema, ProblemSchema, Schema, envelope
 
 LARGEST_METADATA = 16 << 10
-MOST_METRICS = 50
+MOST_METRICS, LONGEST_METRIC, LARGEST_METRICS = 50, 100, 32 << 10
 LARGEST_BATCH = 500
 SORTS = ("name", "createdAt", "lastActiveAt")
 
 _ID = {"example": "65f0a1b2c3d4e5f6a7b8c9d2"}
-
-
-def _refuse_reserved(value: dict[str, Any]) -> None:
-    """MongoDB reads names that begin with `$` as operators, and cannot keep a NUL in a name."""
-    level: list[Any] = [value]
-    while level:
-        item = level.pop()
-        if isinstance(item, dict):
-            if any(name.startswith("$") or "\0" in name for name in item):
-                raise ValidationError("Names must not begin with $ or hold a NUL.")
-            level.extend(item.values())
-        elif isinstance(item, list):
-            level.extend(item)
-
-
-def _refuse_large(value: dict[str, Any]) -> None:
-    if len(orjson.dumps(value)) > LARGEST_METADATA:
-        raise ValidationError(f"Larger than {LARGEST_METADATA} bytes of JSON.")
+_ORGANIZATION = {"example": "65f0a1b2c3d4e5f6a7b8c9d1"}
+_OWNER = {"example": "65f0a1b2c3d4e5f6a7b8c9d0"}
+_INTERVAL = {"description": "Seconds.", "example": 60}
+_METADATA = {"example": {"room": "B12", "service": {"year": 2026}}}
+_METRICS = {"example": {"temperature": 21.5, "battery": 87}}
 
 
 def _refuse_odd_metrics(value: dict[str, Any]) -> None:
@@ -40,14 +26,14 @@ def _refuse_odd_metrics(value: dict[str, Any]) -> None:
         raise ValidationError(f"More than {MOST_METRICS} metrics.")
     for name, number in value.items():
         is_number = isinstance(number, int | float) and not isinstance(number, bool)
-        if not is_number or not math.isfinite(number) or not 0 < len(name) <= 100:
-            raise ValidationError("Metrics are finite numbers under names of 1 to 100 characters.")
+        if not is_number or not 0 < len(name) <= LONGEST_METRIC:
+            raise ValidationError(f"Metrics are numbers under names of 1 to {LONGEST_METRIC} characters.")
 
 
 class DeviceSchema(Schema):
     id = fields.String(required=True, metadata=_ID)
-    organization_id = fields.String(required=True)
-    owner_id = fields.String(required=True)
+    organization_id = fields.String(required=True, metadata=_ORGANIZATION)
+    owner_id = fields.String(required=True, metadata=_OWNER)
     name = fields.String(required=True, metadata={"example": "Boiler room sensor"})
     type = fields.String(required=True, metadata={"example": "temperature"})
     status = fields.String(required=True, validate=validate.OneOf(STATUSES))
@@ -57,13 +43,13 @@ class DeviceSchema(Schema):
         metadata={"description": "The server's own finding; nobody sets it."},
     )
     last_active_at = Timestamp(required=True, allow_none=True)
-    heartbeat_interval = fields.Integer(required=True, metadata={"description": "Seconds.", "example": 60})
+    heartbeat_interval = fields.Integer(required=True, metadata=_INTERVAL)
     serial_number = fields.String(required=True, allow_none=True, metadata={"example": "SN-0001"})
     location = fields.String(required=True, allow_none=True, metadata={"example": "Basement"})
     tags = fields.List(fields.String(), required=True, metadata={"example": ["heating"]})
-    metadata = fields.Dict(required=True)
+    metadata = fields.Dict(required=True, metadata=_METADATA)
     firmware_version = fields.String(required=True, allow_none=True, metadata={"example": "1.4.2"})
-    metrics = fields.Dict(keys=fields.String(), values=fields.Float(), required=True)
+    metrics = fields.Dict(keys=fields.String(), values=fields.Float(), required=True, metadata=_METRICS)
     created_at = Timestamp(required=True)
     updated_at = Timestamp(required=True)
 
@@ -75,49 +61,43 @@ class DevicePatchSchema(Schema):
     serial_number = Text(100, shortest=1, allow_none=True, metadata={"example": "SN-0001"})
     location = Text(200, allow_none=True, metadata={"example": "Basement"})
     tags = fields.List(Text(50, shortest=1), validate=validate.Length(max=20), metadata={"example": ["heating"]})
-    metadata = fields.Dict(
-        keys=fields.String(),
-        validate=[_refuse_reserved, _refuse_large],
-        metadata={"description": "Any object of at most 16 KB; kept as it is."},
+    metadata = JsonObject(
+        largest=LARGEST_METADATA,
+        metadata=_METADATA | {"description": "Any object of at most 16 KB; kept as it is."},
     )
-    heartbeat_interval = fields.Integer(
-        strict=True, validate=validate.Range(5, 86_400), metadata={"description": "Seconds."}
-    )
+    heartbeat_interval = Whole(5, 86_400, metadata=_INTERVAL)
 
 
 class NewDeviceSchema(DevicePatchSchema):
     name = Text(100, shortest=2, required=True, metadata={"example": "Boiler room sensor"})
     type = Text(50, shortest=2, required=True, metadata={"example": "temperature"})
     status = fields.String(load_default="active", validate=validate.OneOf(STATUSES))
-    heartbeat_interval = fields.Integer(
-        strict=True, load_default=60, validate=validate.Range(5, 86_400), metadata={"description": "Seconds."}
-    )
+    heartbeat_interval = Whole(5, 86_400, load_default=60, metadata=_INTERVAL)
 
 
 class NewDevicesSchema(Schema):
     """Each device is judged by itself, so one that is wrong does not keep the others out."""
 
     devices = fields.List(
-        fields.Raw(),
+        fields.Raw(metadata={"schema": {"$ref": "#/components/schemas/NewDevice"}}),
         required=True,
         validate=validate.Length(1, LARGEST_BATCH),
-        metadata={
-            "items": {"$ref": "#/components/schemas/NewDevice"},
-            "example": [{"name": "Boiler room sensor", "type": "temperature"}],
-        },
+        metadata={"example": [{"name": "Boiler room sensor", "type": "temperature"}]},
     )
 
 
 class BatchItemSchema(Schema):
-    index = fields.Integer(required=True)
-    status = fields.Integer(required=True, metadata={"description": "201, or what the error says."})
+    index = fields.Integer(required=True, metadata={"example": 0})
+    status = fields.Integer(
+        required=True, metadata={"description": "201, or what the error says.", "example": 201}
+    )
     device = fields.Nested(DeviceSchema)
-    error = fields.Dict(metadata={"description": "A problem object."})
+    error = fields.Nested(ProblemSchema)
 
 
 class BatchResultSchema(Schema):
-    created = fields.Integer(required=True)
-    failed = fields.Integer(required=True)
+    created = fields.Integer(required=True, metadata={"example": 1})
+    failed = fields.Integer(required=True, metadata={"example": 0})
     items = fields.List(fields.Nested(BatchItemSchema), required=True)
 
 
@@ -142,10 +122,17 @@ class HeartbeatSchema(Schema):
     """What a device tells of itself; all of it optional, an empty object is a sign of life."""
 
     status = fields.String(validate=validate.OneOf(STATUSES))
-    metrics = fields.Dict(
-        keys=fields.String(),
-        validate=[_refuse_odd_metrics, _refuse_reserved],
-        metadata={"example": {"temperature": 21.5, "battery": 87}},
+    metrics = JsonObject(
+        largest=LARGEST_METRICS,
+        validate=_refuse_odd_metrics,
+        metadata=_METRICS
+        | {
+            "maxProperties": MOST_METRICS,
+            "schema": {
+                "propertyNames": NAME | {"minLength": 1, "maxLength": LONGEST_METRIC},
+                "additionalProperties": NUMBER,
+            },
+        },
     )
     firmware_version = Text(100, shortest=1, metadata={"example": "1.4.2"})
     sent_at = Timestamp()
@@ -157,4 +144,4 @@ class HeartbeatResultSchema(Schema):
     presence = fields.String(required=True, validate=validate.OneOf(PRESENCES))
     last_active_at = Timestamp(required=True)
     server_time = Timestamp(required=True)
-    next_heartbeat_in = fields.Integer(required=True, metadata={"description": "Seconds.", "example": 60})
+    next_heartbeat_in = fields.Integer(required=True, metadata=_INTERVAL)

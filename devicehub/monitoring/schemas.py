@@ -2,7 +2,8 @@
 
 from marshmallow import fields, validate
 
-from devicehub.web.schemas import Schema, Timestamp
+from devicehub.web.fields import Timestamp
+from devicehub.web.schemas import Schema
 
 
 class DependenciesSchema(Schema):
@@ -14,9 +15,9 @@ class DependenciesSchema(Schema):
 class HealthSchema(Schema):
     status = fields.String(required=True, validate=validate.OneOf(("healthy", "degraded", "unhealthy")))
     dependencies = fields.Nested(DependenciesSchema, required=True)
-    uptime = fields.Float(required=True, metadata={"description": "Seconds."})
+    uptime = fields.Float(required=True, metadata={"description": "Seconds.", "example": 86400.5})
     timestamp = Timestamp(required=True)
-    version = fields.String(required=True)
+    version = fields.String(required=True, metadata={"example": "0.1.0"})
 
 
 class ProbeSchema(Schema):

@@ -3,7 +3,8 @@
 from marshmallow import fields, validate
 
 from devicehub.core.actor import ROLES
-from devicehub.web.schemas import Schema, Timestamp
+from devicehub.web.fields import Timestamp
+from devicehub.web.schemas import Schema
 
 
 class OrganizationSchema(Schema):

@@ -2,7 +2,8 @@
 
 from marshmallow import fields, validate
 
-from devicehub.web.schemas import Schema, Text, Timestamp
+from devicehub.web.fields import Text, Timestamp
+from devicehub.web.schemas import Schema
 
 
 class UserSchema(Schema):

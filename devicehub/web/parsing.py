@@ -1,6 +1,5 @@
 """How requests are read: strictly. One parser for every route, set on our Blueprint."""
 
-import math
 from typing import Any, ClassVar, NoReturn
 
 import flask
@@ -11,9 +10,9 @@ from webargs.core import missing
 from webargs.flaskparser import FlaskParser
 
 from devicehub.core.errors import InvalidInput, MalformedRequest, UnsupportedMediaType
+from devicehub.web.fields import NUMBERS_END
 
 DEEPEST = 32
-_INT64 = 1 << 63
 
 
 def parse_json(body: bytes) -> Any:
@@ -43,9 +42,8 @@ def _refuse_extremes(value: Any) -> None:
 
 
 def _is_storable(item: Any) -> bool:
-    if isinstance(item, int):
-        return -_INT64 <= item < _INT64
-    return not isinstance(item, float) or math.isfinite(item)
+    """Whether it is no number beyond 64 bits, however that is spelled: JSON does not tell 1 from 1.0."""
+    return not isinstance(item, int | float) or abs(item) < NUMBERS_END
 
 
 def _whole_body(req: flask.Request) -> bytes:

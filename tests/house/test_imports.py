@@ -45,7 +45,7 @@ def row_of(module: str) -> str:
         return "extensions" if module == "devicehub.extensions" else "app"
     if parts[1] == "core":
         return "core"
-    if parts[-1] == "schemas":  # also web's, which every feature's schemas begin with
+    if parts[-1] in ("schemas", "fields"):  # also web's, which every feature's schemas begin with
         return "schemas"
     if parts[1] == "web":
         return "web"

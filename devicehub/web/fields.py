@@ -1,0 +1,121 @@
+"""The fields our schemas are made of: each says in the document exactly what it takes."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from marshmallow import ValidationError, fields, validate
+
+from devicehub.core import clock
+
+# Numbers from here on, on either side of zero, cannot be kept as they are.
+NUMBERS_END = 1 << 63
+
+# Written so that Python and JSON Schema (ECMA 262) read the same; beside them, the two differ over U+FEFF.
+_CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
+_BLANKS = r"\s\ufeff"
+_OUTER_BLANKS = re.compile(f"^[{_BLANKS}]+|[{_BLANKS}]+$")
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
+
+class Timestamp(fields.AwareDateTime):
+    """RFC 3339: milliseconds and `Z` out; in, any offset but never none.
+
+    What is in no year we can write in UTC is the nearest moment that is: a clock gone astray is no error.
+    """
+
+    default_error_messages = {  # noqa: RUF012 - marshmallow declares it so
+        "invalid": "Not a valid RFC 3339 time with an offset.",
+        "invalid_awareness": "Name an offset: this time has none.",
+    }
+
+    def __init__(self, **kwargs: Any) -> None:
+        metadata = {"example": "2026-01-31T12:00:00.000Z"} | kwargs.pop("metadata", {})
+        super().__init__(metadata=metadata, **kwargs)
+
+    def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return None if value is None else clock.rfc3339(value)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
+        text = str(value).upper()
+        moment: datetime = super()._deserialize(text, attr, data, **kwargs)
+        if not _RFC3339.fullmatch(text):  # what was parsed is ISO 8601, which is wider
+            raise self.make_error("invalid")
+        try:
+            return moment.astimezone(UTC)
+        except OverflowError:
+            return (datetime.min if moment.year == 1 else datetime.max).replace(tzinfo=UTC)
+
+
+class Text(fields.String):
+    """Text of a bounded length: outer blanks go, control characters (but tabs, line ends) are refused."""
+
+    def __init__(self, longest: int, *, shortest: int = 0, **kwargs: Any) -> None:
+        rules = [validate.Length(min=shortest or None, max=longest)]
+        visible = f"([^{_CONTROLS}{_BLANKS}][^{_CONTROLS}]*){{{shortest}}}" if shortest else ""
+        metadata = {"pattern": f"^[^{_CONTROLS}]*{visible}$"} | kwargs.pop("metadata", {})
+        super().__init__(validate=[*rules, *kwargs.pop("rules", ())], metadata=metadata, **kwargs)
+        self._longest = longest
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs) or ""
+        if re.search(f"[{_CONTROLS}\ud800-\udfff]", text):
+            raise ValidationError("Control characters are not allowed.")
+        return text if len(text) > self._longest else _OUTER_BLANKS.sub("", text)
+
+
+class Whole(fields.Integer):
+    """A whole number from `least` to `most`, however it is spelled: JSON does not tell 1 from 1.0."""
+
+    def __init__(self, least: int, most: int, **kwargs: Any) -> None:
+        super().__init__(strict=True, validate=validate.Range(least, most), **kwargs)
+
+    def _validated(self, value: Any) -> int:
+        return super()._validated(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
+# JSON as we can keep it, in JSON Schema; a component of the document, for it speaks of itself.
+NUMBER: dict[str, Any] = {"type": "number", "exclusiveMinimum": -NUMBERS_END, "exclusiveMaximum": NUMBERS_END}
+NAME: dict[str, Any] = {"pattern": r"^(?!\$)[^\x00]*$"}
+JSON_VALUE: dict[str, Any] = NUMBER | {
+    "description": "Any JSON whose names do not begin with $ or hold a NUL, and whose numbers fit in 64 bits.",
+    "type": ["object", "array", "string", "number", "boolean", "null"],
+    "propertyNames": NAME,
+    "additionalProperties": {"$ref": "#/components/schemas/JsonValue"},
+    "items": {"$ref": "#/components/schemas/JsonValue"},
+}
+
+
+class JsonObject(fields.Dict):
+    """An object of the client's own, kept as it is.
+
+    MongoDB reads names that begin with `$` as operators, and cannot keep a NUL in a name.
+    """
+
+    def __init__(self, *, largest: int, **kwargs: Any) -> None:
+        schema = {key: JSON_VALUE[key] for key in ("propertyNames", "additionalProperties")}
+        metadata = {"schema": schema} | kwargs.pop("metadata", {})
+        super().__init__(metadata=metadata, **kwargs)
+        self._largest = largest
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict[str, Any]:
+        found: dict[str, Any] = super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]
+        if any(name.startswith("$") or "\0" in name for name in _names(found)):
+            raise ValidationError("Names must not begin with $ or hold a NUL.")
+        if len(orjson.dumps(found)) > self._largest:
+            raise ValidationError(f"Larger than {self._largest} bytes of JSON.")
+        return found
+
+
+def _names(value: Any) -> Iterator[str]:
+    """Every name in it, however deep."""
+    level = [value]
+    while level:
+        item = level.pop()
+        if isinstance(item, dict):
+            yield from item
+            level.extend(item.values())
+        elif isinstance(item, list):
+            level.extend(item)
