@@ -15,7 +15,7 @@ from devicehub.extensions import api, caching, socketio
 from devicehub.features import doors
 from devicehub.realtime import manager
 from devicehub.realtime import service as realtime
-from devicehub.web import errors, hooks, identity, limits, openapi
+from devicehub.web import errors, hooks, identity, limits, openapi, paths
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +29,7 @@ def create_app(settings: Settings) -> Flask:
 
     app = Flask("devicehub", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    paths.init_app(app)
     hooks.init_app(app)
     errors.init_app(app)
     identity.init_app(app)

@@ -59,6 +59,7 @@ class Refresh(MethodView):
 @blp.route("/logout")
 class LogOut(MethodView):
     @blp.public()
+    @blp.doc(security=[{"accessToken": []}, {}])
     @blp.arguments(schemas.LogOutSchema, required=False)
     @blp.response(204)
     @blp.raises(Unauthenticated, errors.InvalidRefreshToken)

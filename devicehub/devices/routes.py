@@ -7,7 +7,7 @@ from flask import Response, url_for
 from flask.views import MethodView
 from marshmallow import ValidationError
 
-from devicehub.core.errors import DeviceHubError, InvalidInput, PreconditionFailed
+from devicehub.core.errors import DeviceHubError, InvalidInput
 from devicehub.devices import heartbeats, schemas
 from devicehub.devices import service as devices
 from devicehub.devices.errors import DeviceNotFound, DeviceNotYours, DuplicateSerialNumber
@@ -74,7 +74,7 @@ class DeviceBatch(MethodView):
         return json_response({"created": created, "failed": len(items) - created, "items": items}, 200)
 
 
-@blp.route("/<device_id>")
+@blp.route("/<id:device_id>")
 class DeviceById(MethodView):
     @blp.guard(limit="device")
     @conditional.documented
@@ -87,26 +87,25 @@ class DeviceById(MethodView):
         return conditional.answer(found.cached, tag=tag, modified_at=found.modified_at)
 
     @blp.guard("operator", limit="device")
-    @blp.arguments(schemas.DevicePatchSchema)
+    @blp.arguments(schemas.DevicePatchSchema, required=False)
+    @conditional.matched
     @blp.response(200, schemas.DeviceSchema)
-    @blp.raises(DeviceNotFound, DeviceNotYours, DuplicateSerialNumber, PreconditionFailed)
+    @blp.raises(DeviceNotFound, DeviceNotYours, DuplicateSerialNumber)
     def patch(self, changes: dict[str, Any], device_id: str) -> Any:
-        """Change a device's configuration
-
-        `If-Match` is honoured: the revision in the ETag must be the present one.
-        """
+        """Change a device's configuration"""
         revision = conditional.expected_revision()
         return json_response(devices.update(current_actor(), device_id, changes, revision=revision), 200)
 
     @blp.guard("operator", limit="device")
+    @conditional.matched
     @blp.response(204)
-    @blp.raises(DeviceNotFound, DeviceNotYours, PreconditionFailed)
+    @blp.raises(DeviceNotFound, DeviceNotYours)
     def delete(self, device_id: str) -> None:
         """Delete a device"""
         devices.delete(current_actor(), device_id, revision=conditional.expected_revision())
 
 
-@blp.route("/<device_id>/heartbeat")
+@blp.route("/<id:device_id>/heartbeat")
 class Heartbeat(MethodView):
     @blp.guard("operator", limit="ingest")
     @blp.arguments(schemas.HeartbeatSchema, required=False)

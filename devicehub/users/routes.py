@@ -36,7 +36,7 @@ class Profile(MethodView):
         return users.update_profile(current_actor(), profile)
 
     @blp.guard()
-    @blp.arguments(ProfilePatchSchema)
+    @blp.arguments(ProfilePatchSchema, required=False)
     @blp.response(200, UserSchema)
     @blp.raises(users.UserNotFound)
     def patch(self, changes: dict[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class Blueprint(SmorestBlueprint):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._prepare_doc_cbks.append(openapi.document_failures)
+        self._prepare_doc_cbks.append(openapi.document)
 
     @staticmethod
     def guard(

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import wraps
 from typing import Any
 
 from flask import Response, request
@@ -17,6 +16,20 @@ _HEADERS = {
     "X-Cache": {"schema": {"type": "string", "enum": ["HIT", "MISS", "BYPASS"]}},
     "Age": {"schema": {"type": "integer"}, "description": "Seconds since the answer was computed."},
 }
+_IF_NONE_MATCH = {
+    "in": "header",
+    "name": "If-None-Match",
+    "schema": {"type": "string"},
+    "description": "The `ETag` of what you have; 304 if it is current.",
+}
+_IF_MATCH = {
+    "in": "header",
+    "name": "If-Match",
+    "schema": {"type": "string"},
+    "description": "The `ETag` you saw; 412 if the configuration has changed since (live fields do not count).",
+}
+
+View = Callable[..., Any]
 
 
 def wants_fresh() -> bool:
@@ -50,24 +63,29 @@ def expected_revision() -> int | None:
     tags = request.if_match
     if not tags or tags.star_tag:
         return None
-    revisions = [tag.partition(".")[0] for tag in tags.as_set(include_weak=False)]
+    revisions = [tag.partition(".")[0] for tag in tags.as_set() if tag]  # werkzeug reads `""` as None
     known = [int(revision) for revision in revisions if revision.isdecimal() and len(revision) < 19]
     if len(known) != 1:
         raise PreconditionFailed()
     return known[0]
 
 
-def documented(view: Callable[..., Any]) -> Callable[..., Any]:
+def documented(view: View) -> View:
     """Document the headers and the 304 of a conditional GET."""
+    responses = view._apidoc["response"]["responses"]  # type: ignore[attr-defined]
+    for response in responses[200]:
+        response["headers"] = _HEADERS
+    unchanged = {
+        "description": "Not Modified: what you have is current.",
+        "headers": _HEADERS,
+        "content_type": None,
+    }
+    responses[304] = [unchanged]
+    noted: View = openapi.note(view, parameters=[_IF_NONE_MATCH])
+    return noted
 
-    @wraps(view)
-    def same(*args: Any, **kwargs: Any) -> Any:
-        return view(*args, **kwargs)
 
-    doc = getattr(view, "_apidoc", {})
-    for responses in doc.get("response", {}).get("responses", {}).get(200, []):
-        responses["headers"] = _HEADERS
-    extra = {"responses": {"304": {"description": "Not Modified: what you have is current.", "headers": _HEADERS}}}
-    manual = {**doc.get("manual_doc", {}), **extra}
-    same._apidoc = {**doc, "manual_doc": manual}  # type: ignore[attr-defined]
-    return openapi.note(same)
+def matched(view: View) -> View:
+    """Document the If-Match of a change, and how it is refused."""
+    noted: View = openapi.note(view, errors=[PreconditionFailed], parameters=[_IF_MATCH])
+    return noted

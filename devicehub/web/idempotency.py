@@ -67,9 +67,8 @@ def accepted(view: View) -> View:
         g.idempotency_seed = seed
         return _run(row_id, view, args, kwargs)
 
-    doc = dict(getattr(view, "_apidoc", {}))
-    once._apidoc = {**doc, "manual_doc": {**doc.get("manual_doc", {}), "parameters": [_PARAMETER]}}  # type: ignore[attr-defined]
-    noted: View = openapi.note(once, errors=(IdempotencyInProgress, IdempotencyKeyReused))
+    failures = (IdempotencyInProgress, IdempotencyKeyReused)
+    noted: View = openapi.note(once, errors=failures, parameters=[_PARAMETER])
     return noted
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from apispec import APISpec
 from flask import Flask
+from marshmallow.fields import Field
 
 from devicehub import __version__
 from devicehub.auth.errors import InvalidToken, TokenExpired, TokenRevoked, TokenStale
@@ -22,15 +23,46 @@ from devicehub.core.errors import (
     UnsupportedMediaType,
 )
 from devicehub.extensions import api
+from devicehub.web import paths
 from devicehub.web.errors import TYPES, slug
+from devicehub.web.fields import JSON_VALUE
 from devicehub.web.guards import Guard
 from devicehub.web.limits import RateLimitExceeded
 from devicehub.web.schemas import ProblemSchema
 
 Errors = Iterable[type[DeviceHubError]]
+Parameters = Iterable[dict[str, Any]]
 
 _OF_A_BODY: Errors = (MalformedRequest, PayloadTooLarge, UnsupportedMediaType, InvalidInput)
 _OF_AN_IDENTITY: Errors = (Unauthenticated, InvalidToken, TokenExpired, TokenRevoked, TokenStale)
+
+Headers = dict[str, dict[str, Any]]
+
+_ON_EVERYTHING: Headers = {
+    "X-Request-ID": {
+        "description": "Yours if you sent one, else made here; it is in the log too.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
+    },
+    "X-Response-Time": {
+        "description": "How long it took.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[0-9]+\\.[0-9]ms$"},
+    },
+}
+_ON_WHAT_IS_LIMITED: Headers = {
+    "X-RateLimit-Limit": {"description": "Requests a window.", "schema": {"type": "integer"}},
+    "X-RateLimit-Remaining": {"description": "How many are left of it.", "schema": {"type": "integer"}},
+    "X-RateLimit-Reset": {"description": "When it ends, in epoch seconds.", "schema": {"type": "integer"}},
+}
+_ON_WHAT_PASSES: Headers = {
+    "Retry-After": {
+        "description": "After how many seconds to try again.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+    },
+}
+_PASSES = (429, 503)
 
 _DESCRIPTION = """\
 Sign in, register devices, see which are alive now.
@@ -54,43 +86,71 @@ def init_app(app: Flask) -> None:
     }
     api.DEFAULT_ERROR_RESPONSE_NAME = None
     api.init_app(app)
+    api.flask_plugin.register_converter(paths.Id, paths.document)
+    api.ma_plugin.converter.add_attribute_function(_further_keywords)
     components = api.spec.components
+    components.schemas.clear()  # flask-smorest's own errors and pages, which nobody here speaks of
     components.security_scheme("accessToken", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
     components.schema("Problem", schema=ProblemSchema)
+    components.schema("JsonValue", JSON_VALUE)
+    for name, header in (_ON_EVERYTHING | _ON_WHAT_IS_LIMITED | _ON_WHAT_PASSES).items():
+        components.header(name, header)
 
 
-def note(view: Any, *, guard: Guard | None = None, errors: Errors = ()) -> Any:
+def _further_keywords(_: Any, field: Field[Any], **__: Any) -> dict[str, Any]:
+    """What a field says of itself in JSON Schema beyond the keywords that apispec knows."""
+    further: dict[str, Any] = field.metadata.get("schema", {})
+    return further
+
+
+def _references(headers: Headers) -> Headers:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
+
+
+def note(view: Any, *, guard: Guard | None = None, errors: Errors = (), parameters: Parameters = ()) -> Any:
     """Keep on `view` what the document will say of it."""
     doc = dict(getattr(view, "_apidoc", {}))
     doc["failures"] = (*doc.get("failures", ()), *errors)
+    doc["takes"] = (*doc.get("takes", ()), *parameters)
     if guard is not None:
         doc["guard"] = view.guard = guard
+        doc["name"] = view.__qualname__
     view._apidoc = doc
     return view
 
 
-def document_failures(doc: dict[str, Any], doc_info: dict[str, Any], *, spec: APISpec, **_: Any) -> dict[str, Any]:
-    """Add security and every failure to one operation; called by flask-smorest for each."""
-    guard: Guard | None = doc_info.get("guard")
-    responses = doc.setdefault("responses", {})
+def document(doc: dict[str, Any], doc_info: dict[str, Any], *, spec: APISpec, **_: Any) -> dict[str, Any]:
+    """Add to one operation all that its guard and its notes imply; called by flask-smorest for each."""
+    guard: Guard = doc_info["guard"]
+    view, _, method = doc_info["name"].partition(".")
+    doc["operationId"] = method + view
+    doc["parameters"] = [*doc.get("parameters", ()), *doc_info["takes"]]
+    _document_failures(doc, doc_info, spec)
+    for response in doc["responses"].values():
+        response["headers"] = _references(_ON_EVERYTHING) | response.get("headers", {})
+        if guard.limit != "none":
+            response["headers"] |= _references(_ON_WHAT_IS_LIMITED)
+    if guard.role is not None:
+        doc["security"] = [{"accessToken": []}]
+    return doc
+
+
+def _document_failures(doc: dict[str, Any], doc_info: dict[str, Any], spec: APISpec) -> None:
+    guard: Guard = doc_info["guard"]
+    responses = doc["responses"]
     responses.pop(422, None)  # flask-smorest's own wording
     by_status: dict[int, list[type[DeviceHubError]]] = defaultdict(list)
     for error in dict.fromkeys((*_implied(doc, guard), *doc_info.get("failures", ()))):
         by_status[error.status].append(error)
     for status, errors in sorted(by_status.items()):
         responses[str(status)] = _response(spec, status, errors)
-    if guard is not None and guard.role is not None:
-        doc["security"] = [{"accessToken": []}]
-    return doc
 
 
-def _implied(doc: dict[str, Any], guard: Guard | None) -> Errors:
+def _implied(doc: dict[str, Any], guard: Guard) -> Errors:
     if "requestBody" in doc:
         yield from _OF_A_BODY
-    elif guard is not None and guard.limit != "none":  # its query may hold what it does not take
+    elif guard.limit != "none":  # its query may hold what it does not take
         yield InvalidInput
-    if guard is None:
-        return
     if guard.role is not None:
         yield from _OF_AN_IDENTITY
         if guard.platform_admin:
@@ -104,15 +164,17 @@ def _implied(doc: dict[str, Any], guard: Guard | None) -> Errors:
 
 
 def _response(spec: APISpec, status: int, errors: list[type[DeviceHubError]]) -> dict[str, Any]:
-    for error in errors:
-        if error.code not in spec.components.examples:
-            spec.components.example(error.code, {"summary": error.title, "value": _example(error)})
+    codes = {error.code: error for error in errors}
+    for code, error in codes.items():
+        if code not in spec.components.examples:
+            spec.components.example(code, {"summary": error.title, "value": _example(error)})
     return {
-        "description": f"{HTTPStatus(status).phrase}: {', '.join(error.code for error in errors)}",
+        "description": f"{HTTPStatus(status).phrase}: {', '.join(codes)}",
+        "headers": _references(_ON_WHAT_PASSES) if status in _PASSES else {},
         "content": {
             "application/problem+json": {
                 "schema": {"$ref": "#/components/schemas/Problem"},
-                "examples": {e.code: {"$ref": f"#/components/examples/{e.code}"} for e in errors},
+                "examples": {code: {"$ref": f"#/components/examples/{code}"} for code in codes},
             }
         },
     }

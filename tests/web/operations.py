@@ -21,7 +21,7 @@ class Operation:
 
     @property
     def is_guarded(self) -> bool:
-        return bool(self.document.get("security"))
+        return {} not in self.document.get("security", [{}])
 
     @property
     def takes_body(self) -> bool:

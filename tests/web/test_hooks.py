@@ -112,7 +112,7 @@ def test_the_log_line_of_a_request_tells_who_asked_what_and_how_it_went(
         "logger": "devicehub.access",
         "request_id": "abc",
         "method": "GET",
-        "route": "/api/devices/<device_id>",
+        "route": "/api/devices/<id:device_id>",
         "path": f"/api/devices/{UNKNOWN}",
         "query": ["fields"],
         "status": answer.status_code,
