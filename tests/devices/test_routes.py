@@ -182,6 +182,19 @@ def test_a_batch_keeps_the_good_ones_and_explains_the_others(client: FlaskClient
 
 
 @pytest.mark.actor()
+def test_a_batch_says_which_of_the_tags_of_which_device_is_wrong(client: FlaskClient) -> None:
+    answer = client.post("/api/devices/batch", json={"devices": [NEW, NEW | {"tags": ["fine", "odd\x00"]}]})
+    assert [item["status"] for item in answer.json["items"]] == [201, 422]
+    assert list(answer.json["items"][1]["error"]["errors"]["tags"]) == ["1"]
+
+
+@pytest.mark.actor()
+def test_what_can_only_be_posted_is_no_device(client: FlaskClient) -> None:
+    answer = client.get("/api/devices/batch")
+    assert (answer.status_code, set(answer.headers["Allow"].split(", "))) == (405, {"POST", "OPTIONS"})
+
+
+@pytest.mark.actor()
 @pytest.mark.parametrize("devices", [[], [NEW] * 501, "x", {"$gt": ""}, None])
 def test_a_batch_of_none_too_many_or_no_list_is_refused(client: FlaskClient, devices: Any) -> None:
     answer = client.post("/api/devices/batch", json={"devices": devices})
@@ -226,7 +239,7 @@ def test_lists_filter_search_and_sort(client: FlaskClient, actor: Any) -> None:
 @pytest.mark.parametrize(
     ("query", "named"),
     [("page=0", "page"), ("limit=101", "limit"), ("limit=x", "limit"), ("sort=type", "sort"), ("bogus=1", "bogus"),
-     ("status=broken", "status"), ("presence=gone", "presence"), ("limit=1&perPage=2", "perPage"),
+     ("status=broken", "status"), ("presence=gone", "presence"), ("limit=1&perPage=2", "limit"),
      ("owner_id=1&ownerId=2", "ownerId"), ("type[$gt]=", "type[$gt]"), ("search=%00", "search")],
 )  # fmt: skip
 def test_an_odd_query_is_refused_by_name(client: FlaskClient, query: str, named: str) -> None:
@@ -271,6 +284,7 @@ def test_if_match_lets_only_the_present_revision_through(client: FlaskClient) ->
         client.patch(path, json={"name": "Second"}, headers={"If-Match": seen}),
         client.delete(path, headers={"If-Match": seen}),
         client.patch(path, json={"name": "Second"}, headers={"If-Match": '"nonsense"'}),
+        client.patch(path, json={"name": "Second"}, headers={"If-Match": '""'}),
     ):
         assert (stale.status_code, stale.json["code"]) == (412, "PRECONDITION_FAILED")
     assert client.patch(path, json={"name": "Second"}, headers={"If-Match": "*"}).status_code == 200
