@@ -28,18 +28,23 @@ def alive(pid: int) -> bool:
     return False
 
 
+def environment() -> dict[str, str]:
+    """Ours, without what would set anything."""
+    kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    return kept | {"PYTHONPATH": str(ROOT)}
+
+
 class Run:
     """A supervisor in a process of its own."""
 
-    def __init__(self, folder: Path, programs: tuple[str, ...], environment: dict[str, str]) -> None:
-        inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    def __init__(self, folder: Path, programs: tuple[str, ...], given: dict[str, str]) -> None:
         self.folder = folder
         self._output = folder / "output"
         with self._output.open("ab") as output:
             self.process = subprocess.Popen(
                 (sys.executable, "-m", "tests.embedded.standin", "run", *programs),
                 cwd=folder,
-                env=inherited | {"PYTHONPATH": str(ROOT)} | environment,
+                env=environment() | given,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -112,8 +117,8 @@ def run(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     """Start a run in the test's folder: `run("api", "worker", PORT="5001")`; none outlives the test."""
     runs: list[Run] = []
 
-    def start(*programs: str, **environment: str) -> Run:
-        runs.append(Run(tmp_path, programs, environment))
+    def start(*programs: str, **given: str) -> Run:
+        runs.append(Run(tmp_path, programs, given))
         return runs[-1]
 
     yield start
@@ -127,4 +132,4 @@ def run(tmp_path: Path) -> Iterator[Callable[..., Run]]:
 @pytest.fixture
 def quick_run(run: Callable[..., Run]) -> Callable[..., Run]:
     """The same, without servers of its own."""
-    return lambda *programs, **environment: run(*programs, **(ELSEWHERE | environment))
+    return lambda *programs, **given: run(*programs, **(ELSEWHERE | given))

@@ -55,6 +55,12 @@ def sick(fd: str) -> None:
     api(fd)
 
 
+def lingering(fd: str) -> None:
+    """An api that keeps its port for as long as it is let."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    api(fd)
+
+
 def worker(*_: str) -> None:
     """Waits, and ends when it is told to."""
     signal.pause()

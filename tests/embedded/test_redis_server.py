@@ -139,6 +139,7 @@ def test_any_name_of_a_folder_will_do(start: Start, tmp_path: Path, name: str) -
         start(tmp_path / name, free_port())
         assert connection.get("kept") == b"yes"
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
+    assert any(entry.name.startswith("appendonly") for entry in (tmp_path / name / "redis").iterdir())
 
 
 def test_a_port_lost_at_the_last_moment_is_told_from_a_failure(start: Start, tmp_path: Path) -> None:

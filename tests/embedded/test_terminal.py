@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import ROOT, free_port, wait_until
-from tests.embedded.conftest import ELSEWHERE, alive
+from tests.conftest import free_port, wait_until
+from tests.embedded.conftest import ELSEWHERE, alive, environment
 
 
 @dataclass
@@ -50,7 +50,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
         # `script`-like: the session's leader takes the terminal, then becomes the run.
         (sys.executable, "-c", ENTER, sys.executable, "-m", "tests.embedded.standin", "run"),
         cwd=tmp_path,
-        env=os.environ | ELSEWHERE | {"PYTHONPATH": str(ROOT), "PORT": str(free_port()), "TERM": "xterm"},
+        env=environment() | ELSEWHERE | {"PORT": str(free_port()), "TERM": "xterm"},
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
