@@ -62,7 +62,7 @@ class Worker(GeventWorker):
         realtime.drain()
         gevent.sleep(LAST_WORDS_S)
         for greenlet, timeout in list(self._waiting.items()):
-            greenlet.throw(timeout)
+            greenlet.kill(timeout, block=False)  # `throw` would never come back here
 
 
 def _settings() -> Settings:

@@ -189,13 +189,20 @@ def test_the_queue_carries_disconnects_and_emits_of_other_processes_also_after_a
 def test_a_process_that_is_told_to_end_ends_its_streams_and_sockets_first(
     serve: Callable[..., LiveServer],
 ) -> None:
-    """Also of a client that does not read, for which gunicorn would wait."""
+    """Also those for whom gunicorn would wait: who does not read, who polls, and who keeps a connection."""
     server, account = serve(), make_account()
-    with socket_of(server.url, account) as socket, stream_of(server.url, account) as stream:
+    with ExitStack() as stack:
+        socket = stack.enter_context(socket_of(server.url, account))
+        stream = stack.enter_context(stream_of(server.url, account))
+        polling = stack.enter_context(socket_of(server.url, account, transports=["polling"]))
+        for _ in range(3):
+            kept = stack.enter_context(httpx.Client(base_url=server.url))
+            assert kept.get("/health/live").status_code == 200
         slow = slow_socket(server.url, account)
+        stack.callback(slow.close)
         tell_much(account.actor, 300)
         stream.wait_for("device-heartbeat", 300)
         server.process.terminate()
         wait_until(lambda: stream.ended and not socket.client.connected, what="both to end")
+        wait_until(lambda: not polling.client.connected, what="the polling one to end")
         assert server.process.wait(10) == 0
-    slow.close()

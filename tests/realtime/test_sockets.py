@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 import websocket
 from flask import Flask
@@ -151,19 +152,31 @@ def test_an_allowed_origin_is_let_in_and_ones_own_behind_a_proxy(serve: Callable
 # Leaving
 
 
-@pytest.mark.parametrize("transport", ["polling", "websocket"])
-def test_a_socket_that_left_leaves_nothing_behind(live_server: LiveServer, transport: str) -> None:
+def listeners_to(account: Account) -> int:
+    """How many processes listen to somebody's organization."""
+    return int(redis.current().client.pubsub_numsub(f"events:0:{account.actor.organization_id}")[0][1])
+
+
+def test_a_socket_that_left_leaves_nothing_behind(live_server: LiveServer) -> None:
     account = make_account()
-    channel = f"events:0:{account.actor.organization_id}"
-
-    def listeners() -> int:
-        return int(redis.current().client.pubsub_numsub(channel)[0][1])
-
-    with socket_of(live_server.url, account, transports=[transport]) as socket:
+    with socket_of(live_server.url, account) as socket:
         device = make_device(account.actor)
         assert socket.call("device-status-request", {"deviceId": device["id"]})["ok"]
-        assert listeners() == 1
-    wait_until(lambda: listeners() == 0, what="the server to listen no longer")
+        assert listeners_to(account) == 1
+    wait_until(lambda: listeners_to(account) == 0, what="the server to listen no longer")
+
+
+def test_a_polling_client_that_left_leaves_nothing_behind(live_server: LiveServer) -> None:
+    account = make_account()
+    with httpx.Client(base_url=live_server.url, timeout=10) as client:
+        address = "/socket.io/?EIO=4&transport=polling"
+        address += f"&sid={json.loads(client.get(address).text[1:])['sid']}"
+        client.post(address, content="40" + json.dumps({"token": account.access_token}))
+        assert client.get(address).text.startswith("40")
+        assert listeners_to(account) == 1
+        client.post(address, content="41")
+        wait_until(lambda: listeners_to(account) == 0, what="the server to listen no longer")
+        assert client.post(address, content="1").status_code == 200
 
 
 def test_a_client_that_leaves_while_it_is_let_in_leaves_nothing_behind(
