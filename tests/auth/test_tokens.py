@@ -19,6 +19,9 @@ from tests.web.refusals import refused
 
 PROFILE = "/api/users/profile"
 
+# Its servers are started once, in one of the parallel workers.
+pytestmark = pytest.mark.xdist_group("tokens")
+
 
 def segment(value: Any) -> str:
     raw = value if isinstance(value, bytes) else json.dumps(value).encode()

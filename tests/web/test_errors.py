@@ -18,6 +18,9 @@ from tests.web.refusals import refused
 
 Logged = Callable[..., list[dict[str, Any]]]
 
+# Its servers are started once, in one of the parallel workers.
+pytestmark = pytest.mark.xdist_group("hooks")
+
 
 @pytest.mark.parametrize(
     "path", ["/", "/nowhere", "/api", "/api/nowhere", "/api/users/profile/more", "/health/x", "//api", "/api/%FF"]

@@ -27,6 +27,9 @@ EVERY_KIND = [
 
 Logged = Callable[..., list[dict[str, Any]]]
 
+# Its servers are started once, in one of the parallel workers.
+pytestmark = pytest.mark.xdist_group("hooks")
+
 
 @pytest.fixture(scope="module")
 def log_file(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -19,6 +19,9 @@ Using = Callable[..., AbstractContextManager[None]]
 ClientOf = Callable[[Account], FlaskClient]
 Ask = Callable[[], Any]
 
+# Its servers are started once, in one of the parallel workers.
+pytestmark = pytest.mark.xdist_group("limits")
+
 
 @pytest.fixture
 def promised(using: Using) -> Any:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from bson import ObjectId
 
-from devicehub.core import redis
+from devicehub.core import mongo, redis
 from devicehub.core.config import Settings
 from devicehub.devices.models import Device
 from tests.conftest import ROOT, LiveServer, Servers, free_port, wait_until
@@ -189,20 +189,22 @@ def test_nothing_acknowledged_is_lost_when_mongodb_is_killed(http: httpx.Client,
         )
         if answer.status_code == 201:
             acknowledged.append(answer.json()["id"])
-        if len(acknowledged) >= 20 and not killed:
+        if len(acknowledged) >= 10 and not killed:
             killed = True
             servers.mongod.kill()
         return answer.status_code
 
     try:
         with ThreadPoolExecutor(8) as callers:
-            told = list(callers.map(create, range(40)))
+            told = list(callers.map(create, range(18)))
     finally:
         servers.restart_mongod()
+        for name in mongo.database().list_collection_names():
+            mongo.database().command("validate", name)  # or `count` without a filter stays astray for other tests
     assert set(told) == {201, 503}
     wait_until(lambda: http.get("/health/ready").status_code == 200)
     wanted = [ObjectId(device_id) for device_id in acknowledged]
-    assert Device.objects(id__in=wanted).count() == len(acknowledged) >= 20
+    assert Device.objects(id__in=wanted).count() == len(acknowledged) >= 10
     listed_now = http.get("/api/devices?limit=100", headers=ada.headers).json()["pagination"]["total"]
     assert listed_now == Device.objects(owner_id=ObjectId(ada.actor.user_id)).count()
 
