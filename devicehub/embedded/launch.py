@@ -85,7 +85,7 @@ class _Run:
         """Start everything, say where it is, keep it alive; whatever ends that, everything is stopped."""
         try:
             addresses = self._start_servers()
-            with self.screen.step("api and worker"):
+            with self.screen.step("The api and the worker"):
                 self._start_programs(programs, addresses)
                 health = self._await_health(healthy_within)
             self.screen.ready(f"http://{self.host}:{self.port}", self.var, health)
@@ -99,12 +99,12 @@ class _Run:
         """Bring up what has no address yet; the addresses, as settings."""
         addresses = {}
         if not self.settings.mongodb_uri:
-            with self.screen.step("MongoDB"):
+            with self.screen.quiet_step("MongoDB"):
                 mongod = start_mongod(self.var)
                 self.supervisor.add(mongod.child)
             addresses["MONGODB_URI"] = mongod.url
         if not self.settings.redis_address:
-            with self.screen.step("Redis"):
+            with self.screen.quiet_step("Redis"):
                 redis = start_redis(self.var)
                 self.supervisor.add(redis.child)
             addresses["REDIS_URL"] = redis.url

@@ -26,11 +26,22 @@ class Screen:
             self._console.print(line)
 
     @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Show that `name` is being started, and how long it took."""
-        begun = time.monotonic()
-        with self._console.status(f"Starting {name} ..."):
+    def quiet_step(self, name: str) -> Iterator[None]:
+        """Show that `name` is being started, and how long that took."""
+        with self._console.status(f"Starting {name} ..."), self._timed(name):
             yield
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """The same for what writes to the terminal as well, where a spinner would get between its words."""
+        self.say(f"  {name} starting ...")
+        with self._timed(name):
+            yield
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        begun = time.monotonic()
+        yield
         self.say(f"  {name} started in {time.monotonic() - begun:.1f} s")
 
     def ready(self, url: str, data: Path, health: Mapping[str, Any]) -> None:

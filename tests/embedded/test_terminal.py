@@ -50,7 +50,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
         # `script`-like: the session's leader takes the terminal, then becomes the run.
         (sys.executable, "-c", ENTER, sys.executable, "-m", "tests.embedded.standin", "run"),
         cwd=tmp_path,
-        env=environment() | ELSEWHERE | {"PORT": str(free_port()), "TERM": "xterm"},
+        env=environment() | {"MONGODB_URI": ELSEWHERE["MONGODB_URI"], "PORT": str(free_port()), "TERM": "xterm"},
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -74,7 +74,8 @@ def family(terminal: Terminal) -> list[int]:
 
 
 def test_a_spinner_then_the_screen_then_ctrl_c(terminal: Terminal) -> None:
-    terminal.shows(rb"Starting api and worker \.\.\.")
+    terminal.shows(rb"Starting Redis \.\.\.")
+    terminal.shows(rb"The api and the worker starting \.\.\.")
     terminal.shows(rb"is healthy\.")
     children = family(terminal)
 
