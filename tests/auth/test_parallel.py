@@ -102,3 +102,17 @@ def test_a_refresh_that_races_the_end_of_its_session_never_outlives_it(
             f"{live_server.url}/api/auth/refresh", json={"refreshToken": granted["refreshToken"]}, headers=browser
         )
         assert later.json()["code"] == "INVALID_REFRESH_TOKEN"
+
+
+def test_more_sign_ins_than_may_wait_are_told_to_come_back(
+    serve: Callable[..., LiveServer], http: httpx.Client
+) -> None:
+    server = serve(PASSWORD_HASH_QUEUE="2", BCRYPT_ROUNDS="10")
+    body = {"email": "nobody@example.com", "password": "a wrong password"}
+    answers = at_once(lambda _: http.post(f"{server.url}/api/auth/login", json=body))
+    told = Counter(answer.json()["code"] for answer in answers)
+    assert told["INVALID_CREDENTIALS"] >= 2 and told["BUSY"] >= 1
+    assert told.total() == told["INVALID_CREDENTIALS"] + told["BUSY"]
+    assert {answer.headers.get("Retry-After") for answer in answers if answer.status_code == 503} == {"1"}
+    assert http.post(f"{server.url}/api/auth/login", json=body).json()["code"] == "INVALID_CREDENTIALS"
+    server.stop()

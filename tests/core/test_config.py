@@ -2,7 +2,10 @@
 
 import json
 import multiprocessing
+import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from pydantic import ValidationError
 
 from devicehub.core import config
 from devicehub.core.config import ConfigurationError, Settings
+from tests.conftest import ROOT
 
 ONE, OTHER = "kT7vPq2ZxN4mR8wLs5JdYh3FbGc9Ue6A", "Xb3Wn6Qe9Tz2Kp5Vr8Mj4Hs7Lf1Dg0Cy"
 SERVERS = {"MONGODB_URI": "mongodb://127.0.0.1:1/devicehub", "REDIS_URL": "redis://127.0.0.1:1/0"}
@@ -173,6 +177,34 @@ def test_a_refusal_never_repeats_a_secret(load: Load) -> None:
         load(**(PRODUCTION | {"JWT_SECRET": "hunter2hunter2", "REDIS_URL": "rediss//:hunter2@host"}))
     assert "hunter2" not in str(refused.value)
     assert refused.value.__suppress_context__
+
+
+def test_whatever_starts_ends_with_the_sentence_and_nothing_else(tmp_path: Path) -> None:
+    programs = {
+        "the server": [
+            "-m",
+            "gunicorn",
+            "-c",
+            f"{ROOT}/devicehub/web/gunicorn.py",
+            "--chdir",
+            str(ROOT),
+            "wsgi:app",
+        ],
+        "the worker": [f"{ROOT}/worker.py"],
+        "a command": ["-m", "devicehub.cli", "migrate"],
+    }
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | SERVERS
+    started = {
+        name: subprocess.Popen(
+            [sys.executable, *arguments], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+        )
+        for name, arguments in programs.items()
+    }
+    for name, program in started.items():
+        said = program.communicate(timeout=30)[1]
+        assert program.returncode not in (0, None), name
+        assert said.splitlines() == [said.strip()], f"{name}: {said}"
+        assert "JWT_SECRET is not set; production needs one of at least 32 bytes." in said, name
 
 
 def test_every_wrong_value_is_named_at_once(load: Load) -> None:

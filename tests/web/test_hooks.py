@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -229,3 +230,19 @@ def test_the_log_names_the_address_the_proxy_saw(behind_proxy: LiveServer, log_f
         line for line in map(json.loads, log_file.read_text().splitlines()) if line.get("request_id") == "proxied"
     ]
     assert line["ip"] == "192.0.2.1"
+
+
+def test_requests_that_are_answered_together_do_not_mix_in_the_log(
+    behind_proxy: LiveServer, log_file: Path
+) -> None:
+    with httpx.Client(base_url=behind_proxy.url) as http, ThreadPoolExecutor(16) as callers:
+        list(
+            callers.map(lambda n: http.get(f"/api/nowhere/{n}", headers={"X-Request-ID": f"mixed-{n}"}), range(64))
+        )
+    lines = [
+        line for line in map(json.loads, log_file.read_text().splitlines()) if "/nowhere/" in line.get("path", "")
+    ]
+    assert len(lines) == 64
+    assert [
+        line for line in lines if line["path"] != f"/api/nowhere/{line['request_id'].removeprefix('mixed-')}"
+    ] == []
