@@ -7,11 +7,19 @@ from typing import Any
 import orjson
 import structlog
 from flask import Flask, Response, g, has_request_context, request
+from gunicorn.http.errors import ParseException
 from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
 
 from devicehub.core import metrics, mongo
-from devicehub.core.errors import DatabaseUnavailable, DeviceHubError, NotFound, PayloadTooLarge, Unavailable
+from devicehub.core.errors import (
+    DatabaseUnavailable,
+    DeviceHubError,
+    MalformedRequest,
+    NotFound,
+    PayloadTooLarge,
+    Unavailable,
+)
 from devicehub.core.redis import RedisAway
 
 log = structlog.get_logger(__name__)
@@ -61,6 +69,8 @@ def named(error: BaseException) -> DeviceHubError:
         return DatabaseUnavailable()
     if isinstance(error, RedisAway):
         return Unavailable()
+    if isinstance(error, ParseException):
+        return MalformedRequest(reason="The chunks of the body are not what HTTP makes them.")
     log.error("request.failed", exc_info=error)
     return DeviceHubError()
 
