@@ -61,6 +61,7 @@ class Redis:
             answer = ask(self.client)
         except RedisError as error:
             if isinstance(error, ResponseError) and not _is_away(error):
+                self.breaker.succeeded()  # it does answer
                 raise
             self.failures += 1
             if self.breaker.failed():
