@@ -35,6 +35,14 @@ def test_an_answer_that_says_no_is_not_an_outage(own: Redis) -> None:
     assert own.failures == 0 and not own.breaker.is_open
 
 
+def test_an_answer_that_says_no_ends_an_outage_like_any_other(own: Redis) -> None:
+    own.breaker.rest = 0
+    own.breaker.failed()
+    with pytest.raises(ResponseError):
+        own.call(lambda client: client.execute_command("NONSENSE"))
+    assert not own.breaker.is_open
+
+
 def test_a_full_redis_is_away_until_it_has_room(own: Redis) -> None:
     before = own.client.config_get("maxmemory")["maxmemory"]
     own.client.config_set("maxmemory", 1)

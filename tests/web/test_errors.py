@@ -1,10 +1,12 @@
 """Whatever fails is told as a problem, and nothing of the inside with it."""
 
 import json
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.client import HTTPConnection
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -88,6 +90,31 @@ def test_what_nobody_foresaw_is_ours_and_its_inside_stays_in_the_log(
 def test_a_problem_names_what_was_asked_for_and_not_how(client: FlaskClient) -> None:
     problem = refused(client.get("/api/v1/nowhere?token=hunter2"), 404)
     assert problem["instance"] == "/api/nowhere"
+
+
+def raw(server: LiveServer, request: bytes) -> bytes:
+    """All that a server says to these bytes until it hangs up."""
+    address = urlsplit(server.url)
+    with socket.create_connection((str(address.hostname), address.port or 80), timeout=10) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+@pytest.mark.parametrize("path", ["/api/auth/login", "/api/auth/refresh", "/api/auth/logout"])
+@pytest.mark.parametrize(
+    "chunks", ["ZZ\r\n{}\r\n0\r\n\r\n", "5\r\n{}\r\n0\r\n\r\n", "-2\r\n{}\r\n0\r\n\r\n", "5\r\n{}"]
+)
+def test_broken_chunks_are_malformed_and_hide_no_second_request(
+    live_server: LiveServer, app: Any, path: str, chunks: str
+) -> None:
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    hidden = "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+    answers = raw(live_server, f"{head}{chunks}{hidden}".encode())
+    assert answers.count(b"HTTP/1.1 ") == 1
+    assert answers.startswith(b"HTTP/1.1 400 ") and b'"code":"MALFORMED_REQUEST"' in answers
 
 
 def chunks(of: bytes, count: int) -> Iterator[bytes]:
