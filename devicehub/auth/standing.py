@@ -1,7 +1,9 @@
 """What an access token is worth right now: does its session live, and what may its user do.
 
 MongoDB is the truth. Redis remembers an answer for 30 s; an end or a change is written over it for 60 s, so that
-a look-up that raced it cannot revive what it saw before. Without Redis every question goes to MongoDB.
+a look-up that raced it cannot revive what it saw before. Without Redis every question goes to MongoDB; and what
+was remembered before an outage is not believed after it, for the end of a session may have been lost in between:
+each answer carries the name of its Redis and the cache's epoch, which whoever lost a call raises.
 """
 
 from collections.abc import Iterable
@@ -14,7 +16,7 @@ from bson import ObjectId
 
 from devicehub.auth.errors import InvalidToken, TokenExpired, TokenRevoked, TokenStale
 from devicehub.auth.models import Session
-from devicehub.core import clock, ids, redis
+from devicehub.core import cache, clock, ids, redis
 from devicehub.core.actor import Actor
 from devicehub.core.redis import RedisAway
 from devicehub.organizations import service as organizations
@@ -99,25 +101,35 @@ def _look_up(session_id: str, user_id: str) -> tuple[State | None, State | None]
     """The states of a session and a user, None for what does not live; both in one round trip when remembered."""
     keys = (f"sess:{session_id}", f"user:{user_id}")
     try:
-        session, user = redis.current().call(lambda client: client.mget(keys))
+        stamp, session, user = _remembered(keys)
     except RedisAway:
         return _read_session(session_id), _read_user(user_id)
     if session == _ENDED:
         return None, None
     return (
-        _recall(session) or _learn(keys[0], _read_session(session_id), is_new=session is None),
-        _recall(user) or _learn(keys[1], _read_user(user_id), is_new=user is None),
+        _recall(session, stamp) or _learn(keys[0], stamp, _read_session(session_id), is_new=session is None),
+        _recall(user, stamp) or _learn(keys[1], stamp, _read_user(user_id), is_new=user is None),
     )
 
 
-def _recall(value: bytes | None) -> State | None:
-    return orjson.loads(value) if value is not None and value != _CHANGED else None
+def _remembered(keys: tuple[str, str]) -> tuple[bytes, bytes | None, bytes | None]:
+    """The stamp that what is to be believed begins with, and what is remembered under these keys."""
+    cache.current().settle()
+    server = redis.current().incarnation
+    epoch, session, user = redis.current().call(lambda client: client.mget((cache.EPOCH_KEY, *keys)))
+    if server != redis.current().incarnation:
+        raise RedisAway("it is another server now")
+    return b"%s:%s|" % (server.encode(), epoch or b""), session, user
 
 
-def _learn(key: str, state: State | None, *, is_new: bool) -> State | None:
+def _recall(value: bytes | None, stamp: bytes) -> State | None:
+    return orjson.loads(value.removeprefix(stamp)) if value is not None and value.startswith(stamp) else None
+
+
+def _learn(key: str, stamp: bytes, state: State | None, *, is_new: bool) -> State | None:
     if is_new and state is not None:
         with suppress(RedisAway):
-            value = orjson.dumps(state)
+            value = stamp + orjson.dumps(state)
             redis.current().call(lambda client: client.set(key, value, nx=True, ex=REMEMBERED_S))
     return state
 
