@@ -24,6 +24,11 @@ from devicehub.users.models import User
 
 REMEMBERED_S, OVERWRITTEN_S = 30, 60
 _ENDED, _CHANGED = b"ended", b"changed"
+# Over nothing, or over what is remembered from before an outage; never over a word.
+_REMEMBER = """
+local known = redis.call('GET', KEYS[1])
+if known ~= ARGV[3] and known ~= ARGV[4] then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end
+"""
 
 State = dict[str, Any]
 
@@ -107,8 +112,8 @@ def _look_up(session_id: str, user_id: str) -> tuple[State | None, State | None]
     if session == _ENDED:
         return None, None
     return (
-        _recall(session, stamp) or _learn(keys[0], stamp, _read_session(session_id), is_new=session is None),
-        _recall(user, stamp) or _learn(keys[1], stamp, _read_user(user_id), is_new=user is None),
+        _recall(session, stamp) or _learn(keys[0], stamp, _read_session(session_id)),
+        _recall(user, stamp) or _learn(keys[1], stamp, _read_user(user_id)),
     )
 
 
@@ -126,11 +131,11 @@ def _recall(value: bytes | None, stamp: bytes) -> State | None:
     return orjson.loads(value.removeprefix(stamp)) if value is not None and value.startswith(stamp) else None
 
 
-def _learn(key: str, stamp: bytes, state: State | None, *, is_new: bool) -> State | None:
-    if is_new and state is not None:
+def _learn(key: str, stamp: bytes, state: State | None) -> State | None:
+    if state is not None:
         with suppress(RedisAway):
-            value = stamp + orjson.dumps(state)
-            redis.current().call(lambda client: client.set(key, value, nx=True, ex=REMEMBERED_S))
+            words = (_ENDED, _CHANGED)
+            redis.current().script(_REMEMBER)([key], [stamp + orjson.dumps(state), REMEMBERED_S, *words])
     return state
 
 
