@@ -8,7 +8,7 @@ from flask.views import MethodView
 from devicehub.auth import errors, schemas, sessions
 from devicehub.auth import service as auth
 from devicehub.core import config
-from devicehub.core.errors import Unauthenticated
+from devicehub.core.errors import Busy, Unauthenticated
 from devicehub.organizations import service as organizations
 from devicehub.web import identity
 from devicehub.web.blueprint import Blueprint
@@ -21,7 +21,7 @@ class SignUp(MethodView):
     @blp.public(limit="auth")
     @blp.arguments(schemas.SignUpSchema)
     @blp.response(201, schemas.SignedUpSchema)
-    @blp.raises(errors.EmailAlreadyExists, errors.RoleNotYours, errors.UnfitPassword)
+    @blp.raises(errors.EmailAlreadyExists, errors.RoleNotYours, errors.UnfitPassword, Busy)
     def post(self, account: dict[str, Any]) -> dict[str, Any]:
         """Make an account and its organization"""
         made = auth.sign_up(**account)
@@ -33,7 +33,7 @@ class LogIn(MethodView):
     @blp.public(limit="auth")
     @blp.arguments(schemas.LogInSchema)
     @blp.response(200, schemas.TokensSchema)
-    @blp.raises(errors.InvalidCredentials, errors.NotAMember)
+    @blp.raises(errors.InvalidCredentials, errors.NotAMember, Busy)
     def post(self, credentials: dict[str, Any]) -> dict[str, Any]:
         """Open a session"""
         ip, user_agent = _place()

@@ -91,6 +91,7 @@ def init_app(app: Flask) -> None:
     components = api.spec.components
     components.schemas.clear()  # flask-smorest's own errors and pages, which nobody here speaks of
     components.security_scheme("accessToken", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
+    components.security_scheme("tokenInQuery", {"type": "apiKey", "in": "query", "name": "token"})
     components.schema("Problem", schema=ProblemSchema)
     components.schema("JsonValue", JSON_VALUE)
     for name, header in (_ON_EVERYTHING | _ON_WHAT_IS_LIMITED | _ON_WHAT_PASSES).items():
@@ -125,25 +126,21 @@ def document(doc: dict[str, Any], doc_info: dict[str, Any], *, spec: APISpec, **
     view, _, method = doc_info["name"].partition(".")
     doc["operationId"] = method + view
     doc["parameters"] = [*doc.get("parameters", ()), *doc_info["takes"]]
-    _document_failures(doc, doc_info, spec)
-    for response in doc["responses"].values():
-        response["headers"] = _references(_ON_EVERYTHING) | response.get("headers", {})
-        if guard.limit != "none":
-            response["headers"] |= _references(_ON_WHAT_IS_LIMITED)
+    responses = doc["responses"] | _failures(doc, doc_info, spec)
+    doc["responses"] = {str(status): responses[status] for status in sorted(responses)}
+    always = _ON_EVERYTHING if guard.limit == "none" else _ON_EVERYTHING | _ON_WHAT_IS_LIMITED
+    for response in responses.values():
+        response["headers"] = response.get("headers", {}) | _references(always)
     if guard.role is not None:
-        doc["security"] = [{"accessToken": []}]
+        doc["security"] = [{"accessToken": []}] + [{"tokenInQuery": []}] * guard.token_in_query
     return doc
 
 
-def _document_failures(doc: dict[str, Any], doc_info: dict[str, Any], spec: APISpec) -> None:
-    guard: Guard = doc_info["guard"]
-    responses = doc["responses"]
-    responses.pop(422, None)  # flask-smorest's own wording
+def _failures(doc: dict[str, Any], doc_info: dict[str, Any], spec: APISpec) -> dict[int, Any]:
     by_status: dict[int, list[type[DeviceHubError]]] = defaultdict(list)
-    for error in dict.fromkeys((*_implied(doc, guard), *doc_info.get("failures", ()))):
+    for error in dict.fromkeys((*_implied(doc, doc_info["guard"]), *doc_info["failures"])):
         by_status[error.status].append(error)
-    for status, errors in sorted(by_status.items()):
-        responses[str(status)] = _response(spec, status, errors)
+    return {status: _response(spec, status, errors) for status, errors in by_status.items()}
 
 
 def _implied(doc: dict[str, Any], guard: Guard) -> Errors:
@@ -191,4 +188,4 @@ def _example(error: type[DeviceHubError]) -> dict[str, Any]:
         "instance": "/api/...",
         "requestId": "3f0c9a7be1d24c55",
     }
-    return problem | ({"errors": {"name": ["Shorter than minimum length 2."]}} if error is InvalidInput else {})
+    return problem | ({"errors": {"name": ["Length must be between 2 and 100."]}} if error is InvalidInput else {})

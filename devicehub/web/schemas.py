@@ -58,14 +58,21 @@ def _refuse_two_names(keys: Iterable[str], renames: Mapping[str, str]) -> None:
 class ProblemSchema(Schema):
     """An error, whatever went wrong (RFC 9457)."""
 
-    type = fields.Url(required=True, metadata={"format": "uri"})
-    title = fields.String(required=True)
-    status = fields.Integer(required=True)
-    code = fields.String(required=True)
-    detail = fields.String(required=True)
-    instance = fields.String(required=True)
-    request_id = fields.String(required=True)
-    errors = fields.Dict(metadata={"description": "Only for 422: what is wrong with each field."})
+    type = fields.Url(
+        required=True, metadata={"format": "uri", "example": "https://devicehub.dev/errors/device-not-found"}
+    )
+    title = fields.String(required=True, metadata={"example": "Device not found"})
+    status = fields.Integer(required=True, metadata={"example": 404})
+    code = fields.String(required=True, metadata={"example": "DEVICE_NOT_FOUND"})
+    detail = fields.String(required=True, metadata={"example": "No device 65f0... in this organization."})
+    instance = fields.String(required=True, metadata={"example": "/api/devices/65f0..."})
+    request_id = fields.String(required=True, metadata={"example": "3f0c9a7be1d24c55"})
+    errors = fields.Dict(
+        metadata={
+            "description": "Only for 422: what is wrong with each field.",
+            "example": {"name": ["Length must be between 2 and 100."]},
+        }
+    )
 
 
 class PageQuerySchema(Schema):
