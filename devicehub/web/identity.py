@@ -17,7 +17,7 @@ from devicehub.auth import sessions, standing
 from devicehub.auth.errors import InvalidToken, TokenExpired
 from devicehub.core import clock, config, crypto
 from devicehub.core.actor import Actor
-from devicehub.core.errors import DeviceHubError, Unauthenticated
+from devicehub.core.errors import DeviceHubError, Unauthenticated, Unavailable
 from devicehub.extensions import jwt
 from devicehub.web import errors
 from devicehub.web.guards import guard_of_request
@@ -126,7 +126,8 @@ def known_actor() -> Actor | None:
 
 
 def _resolve() -> None:
-    token = bearer() or _token_in_query()
+    guard = guard_of_request()
+    token = None if guard is not None and guard.limit == "none" else bearer() or _token_in_query()
     try:
         if token is None:
             raise Unauthenticated()
@@ -134,6 +135,8 @@ def _resolve() -> None:
         g.actor = replace(actor, request_id=g.request_id, ip=request.remote_addr)
     except Exception as error:
         g.refusal = errors.named(error)
+        if isinstance(g.refusal, Unavailable):
+            raise g.refusal from error  # whatever follows would wait for the database as long again
 
 
 def bearer() -> str | None:
