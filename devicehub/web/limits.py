@@ -126,7 +126,7 @@ def _class() -> LimitClass:
 
 
 def _is_exempt() -> bool:
-    return _class() == "none" or request.method == "OPTIONS"
+    return _class() == "none"
 
 
 def _window() -> str:
