@@ -32,9 +32,12 @@ def _words(value: Any) -> Any:
 
 
 def _origin(value: str) -> str:
-    """`*` or what a browser sends as `Origin`; one written otherwise would match no page, and say nothing."""
-    if value != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+", value):
-        raise ValueError("write origins such as https://app.example.org, without a path")
+    """`*` or what a browser sends as `Origin`; one written otherwise would match no page, and say nothing.
+
+    Nor a pattern: Flask-CORS takes what looks like one for the beginning of a regular expression.
+    """
+    if value != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[\w.:\[\]-]+", value):
+        raise ValueError("write origins such as https://app.example.org, without a path or a pattern")
     return value
 
 

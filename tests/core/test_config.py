@@ -144,6 +144,8 @@ WRONG = [
     ("ALLOWED_ORIGINS", "app.example.org", "https://"),
     ("ALLOWED_ORIGINS", "https://app.example.org/", "https://"),
     ("ALLOWED_ORIGINS", "https://ok.example.org,null", "https://"),
+    ("ALLOWED_ORIGINS", "https://*.example.org", "pattern"),
+    ("ALLOWED_ORIGINS", "https://.+", "pattern"),
     ("ALLOWED_ORIGINS", "*", "production"),
     ("JWT_SECRET", "", "not set"),
     ("JWT_REFRESH_SECRET", "", "not set"),
