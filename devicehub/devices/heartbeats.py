@@ -73,7 +73,7 @@ def _write(
 def _update(
     actor: Actor, before: Mapping[str, Any], changes: Mapping[str, Any], told: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-    unchanged = {name: before.get(name) for name in _SHOWN}
+    unchanged = {name: before.get(name) for name in (*_SHOWN, "status_by")}
     update: dict[str, Any] = {"$max": {"last_active_at": clock.now()}, "$inc": {"beats": 1}}
     written = dict(changes) | ({"metrics": dict(told["metrics"])} if "metrics" in told else {})
     if "status" in changes:

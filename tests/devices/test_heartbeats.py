@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from devicehub.devices import service as devices
 from devicehub.devices.models import Device
 from tests.factories import make_account, make_device
 
@@ -80,6 +81,21 @@ def test_a_status_set_by_a_person_stays_unless_the_beat_names_another(
 def test_a_status_made_inactive_by_silence_is_active_again(client: FlaskClient, device: dict[str, Any]) -> None:
     Device.objects(id=device["id"]).update(status="inactive", status_by="silence")
     assert beat(client, device).json["status"] == "active"
+
+
+def test_a_person_who_keeps_it_inactive_while_it_beats_is_heard(
+    client: FlaskClient, device: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Device.objects(id=device["id"]).update(status="inactive", status_by="silence")
+    read = devices.row_of
+
+    def read_and_be_overtaken(*args: Any) -> dict[str, Any]:
+        row = read(*args)
+        client.patch(f"/api/devices/{device['id']}", json={"status": "inactive"})
+        return row
+
+    monkeypatch.setattr(devices, "row_of", read_and_be_overtaken)
+    assert beat(client, device).json["status"] == "inactive"
 
 
 def test_a_viewer_may_not_beat(client: FlaskClient, device: dict[str, Any], client_of: Any, actor: Any) -> None:
