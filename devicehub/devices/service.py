@@ -14,7 +14,7 @@ from pymongo.errors import BulkWriteError
 from devicehub.core import cache, clock, config, crypto, ids, live
 from devicehub.core.actor import Actor
 from devicehub.core.cache import Cached
-from devicehub.core.errors import DeviceHubError, PreconditionFailed
+from devicehub.core.errors import DatabaseUnavailable, DeviceHubError, PreconditionFailed
 from devicehub.core.events import emit
 from devicehub.core.live import Value
 from devicehub.core.paging import Page
@@ -167,6 +167,8 @@ def create_many(
         try:
             Device._get_collection().insert_many(rows, ordered=False)
         except BulkWriteError as error:
+            if error.details["writeConcernErrors"]:  # written, but it may be lost yet
+                raise DatabaseUnavailable() from error
             for failure in error.details["writeErrors"]:
                 if failure["code"] != _DUPLICATE_KEY:
                     raise

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from pymongo import WriteConcern
 
+from devicehub.devices.models import Device
 from devicehub.devices.schemas import DeviceSchema
 from tests.factories import Account, make_account, make_device
 
@@ -199,6 +201,16 @@ def test_what_can_only_be_posted_is_no_device(client: FlaskClient) -> None:
 def test_a_batch_of_none_too_many_or_no_list_is_refused(client: FlaskClient, devices: Any) -> None:
     answer = client.post("/api/devices/batch", json={"devices": devices})
     assert (answer.status_code, list(answer.json["errors"])) == (422, ["devices"])
+
+
+@pytest.mark.actor()
+def test_what_the_database_could_not_make_safe_is_not_called_made(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_two_servers = Device._get_collection().with_options(write_concern=WriteConcern(w=2, wtimeout=100))
+    monkeypatch.setattr(Device, "_get_collection", lambda: of_two_servers)
+    answer = client.post("/api/devices", json=NEW)
+    assert (answer.status_code, answer.json["code"]) == (503, "DATABASE_UNAVAILABLE")
 
 
 @pytest.mark.actor()
