@@ -130,7 +130,8 @@ def _keep(row_id: str, response: Response) -> None:
         "body": Binary(response.get_data()),
     }
     try:
-        mongo.database()[COLLECTION].update_one({"_id": row_id}, {"$set": {"answer": answer}})
+        # The first answer stays, also when its twin took so long that it was taken for dead.
+        mongo.database()[COLLECTION].update_one({"_id": row_id, "answer": None}, {"$set": {"answer": answer}})
     except PyMongoError as error:  # it is done; who asks again after the lease finds what was made
         log.warning("idempotency.not_kept", error=type(error).__name__)
 

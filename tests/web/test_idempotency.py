@@ -78,12 +78,12 @@ def test_a_key_is_up_to_255_visible_characters(client: FlaskClient, key: str) ->
 
 @pytest.fixture
 def slow_sink(app: Any) -> Iterator[tuple[threading.Event, threading.Event]]:
-    """Hold whoever made a device until the second of these is set; the first says that somebody is held."""
+    """Hold the first who made a device until the second of these is set; the first says that they are held."""
     reached, go_on = threading.Event(), threading.Event()
     before = list(events._sinks)
 
     def hold(event: Event) -> None:
-        if event.name == "device.created":
+        if event.name == "device.created" and not reached.is_set():
             reached.set()
             go_on.wait(10)
 
@@ -106,6 +106,25 @@ def test_a_twin_that_still_runs_is_waited_for_elsewhere(client_of: Any, slow_sin
     assert twin.headers["Retry-After"] == "1"
     assert done.status_code == 201
     assert create(client_of(ada)).data == done.data
+
+
+def test_the_first_answer_stays_whatever_a_slow_twin_says_later(
+    client_of: Any, slow_sink: Any, clock: Any
+) -> None:
+    reached, go_on = slow_sink
+    ada = make_account()
+    with ThreadPoolExecutor(1) as other:
+        slow = other.submit(lambda: create(client_of(ada)))
+        assert reached.wait(10)
+        [made] = Device.objects.scalar("id")
+        client_of(ada).patch(f"/api/devices/{made}", json={"name": "Changed since"})
+        clock(61)
+        first = create(client_of(ada))
+        go_on.set()
+        later = slow.result(10)
+    assert (first.status_code, later.status_code, first.json["id"]) == (201, 201, later.json["id"])
+    assert first.data != later.data
+    assert create(client_of(ada)).data == first.data
 
 
 def test_many_at_once_make_one_device(live_server: LiveServer, app: Any) -> None:
