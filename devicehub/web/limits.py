@@ -148,7 +148,7 @@ def _key() -> str:
     if limit == "refresh":
         return f"refresh|{_session_in_body()}"
     if limit == "ingest":
-        return f"ingest|{_caller()}|{(request.view_args or {}).get('device_id', '')}"
+        return f"ingest|{_caller()}|{(request.view_args or {}).get('device_id', '').lower()}"
     return f"{limit}|{_caller()}"
 
 

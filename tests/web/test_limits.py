@@ -48,6 +48,8 @@ def test_five_sign_ins_or_ups_a_minute_from_one_address_failed_or_not(client: Fl
     assert client.post("/api/auth/login", json={k: ada[k] for k in ("email", "password")}).status_code == 200
     assert client.post("/api/auth/login", data=b"{nonsense", content_type="application/json").status_code == 400
     refused(allowed(lambda: log_in(client), 2), 429, "AUTH_RATE_LIMIT_EXCEEDED")
+    signed = client.post("/api/auth/login", json={}, headers=make_account().headers)
+    refused(signed, 429, "AUTH_RATE_LIMIT_EXCEEDED")
     elsewhere = {"REMOTE_ADDR": "192.0.2.7"}
     assert client.post("/api/auth/login", json={}, environ_base=elsewhere).status_code == 422
 
@@ -95,6 +97,15 @@ def test_two_hundred_of_everything_else_a_minute_of_one_user(client_of: ClientOf
     assert bob.get("/api/users/profile").status_code == 200
 
 
+def test_a_stranger_is_known_by_address(client: FlaskClient, using: Using) -> None:
+    with using(general_rate_limit="2 per minute"):
+        refused(allowed(lambda: client.get("/api/users/profile"), 2), 429, "RATE_LIMIT_EXCEEDED")
+        elsewhere = client.get("/api/users/profile", environ_base={"REMOTE_ADDR": "192.0.2.7"})
+        refused(elsewhere, 401, "AUTHENTICATION_REQUIRED")
+        known = client.get("/api/users/profile", headers=make_account().headers)
+        assert known.status_code == 200
+
+
 @pytest.mark.parametrize(
     ("setting", "path"),
     [("ingest_rate_limit", "/api/devices/{n:024x}/heartbeat"), ("refresh_rate_limit", "/api/auth/refresh")],
@@ -110,6 +121,15 @@ def test_made_up_names_are_held_back_by_the_general_limit(
     with using(**{setting: "2 per minute"}, general_rate_limit="4 per minute"):
         assert [ask(n).status_code for n in range(4)] in ([404] * 4, [401] * 4)
         refused(ask(5), 429, "RATE_LIMIT_EXCEEDED")
+
+
+def test_an_id_in_capitals_is_no_other_device(client_of: ClientOf, using: Using) -> None:
+    ada = make_account()
+    device_id = make_device(ada.actor)["id"]
+    spellings = device_id, device_id[:-1] + device_id[-1].upper(), device_id.upper()
+    with using(ingest_rate_limit="1 per minute"):
+        codes = [client_of(ada).post(f"/api/devices/{one}/heartbeat").status_code for one in spellings]
+    assert codes == [200, 429, 429]
 
 
 def test_beats_that_are_welcome_do_not_count_against_the_general_limit(client_of: ClientOf, using: Using) -> None:
