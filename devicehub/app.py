@@ -31,7 +31,6 @@ def create_app(settings: Settings) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     paths.init_app(app)
     hooks.init_app(app)
-    errors.init_app(app)
     identity.init_app(app)
     limits.init_app(app)
     _init_cache(app)
