@@ -4,6 +4,7 @@ A refresh token is `dhr1.<session>.<n>.<mac>`. Rotation is one conditional updat
 why an old token ends its whole family.
 """
 
+import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -46,6 +47,7 @@ def open_session(user: User, *, ip: str | None, user_agent: str | None) -> Grant
         raise NotAMember()
     ends_at = moment + timedelta(seconds=settings.session_max_age)
     session = Session(
+        id=ObjectId(secrets.token_bytes(12)),  # the usual one counts: who signs in would know their neighbours'
         user_id=user.id,
         organization_id=ObjectId(next(iter(memberships))),
         salt=crypto.random_token(16),

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from flask.testing import FlaskClient
 
 from tests.factories import PASSWORD, Account, log_in, make_account
@@ -105,6 +106,13 @@ def test_a_password_longer_than_bcrypt_reads_never_matches_by_its_beginning(clie
 def test_an_operator_in_place_of_an_address_is_refused(client: FlaskClient, email: Any) -> None:
     sign_up(client)
     assert sign_in(client, email=email).status_code == 422
+
+
+def test_a_session_tells_nothing_of_its_neighbours_names(client: FlaskClient) -> None:
+    """The refresh limit counts by it: who could guess it could use up another's."""
+    ada = make_account()
+    one, other = (ObjectId(log_in(ada.email).actor.session_id).binary for _ in range(2))
+    assert one[4:9] != other[4:9]  # the part that one process's ids have in common
 
 
 def test_a_refresh_token_is_exchanged_once_and_its_successor_works(client: FlaskClient) -> None:
