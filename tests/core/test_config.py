@@ -1,6 +1,5 @@
 """Settings: what is read, what is refused and with which sentence, and the secrets of a first run."""
 
-import json
 import multiprocessing
 import os
 import stat
@@ -8,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -16,6 +14,7 @@ from pydantic import ValidationError
 from devicehub.core import config
 from devicehub.core.config import ConfigurationError, Settings
 from tests.conftest import ROOT
+from tests.core import racers
 
 ONE, OTHER = "kT7vPq2ZxN4mR8wLs5JdYh3FbGc9Ue6A", "Xb3Wn6Qe9Tz2Kp5Vr8Mj4Hs7Lf1Dg0Cy"
 SERVERS = {"MONGODB_URI": "mongodb://127.0.0.1:1/devicehub", "REDIS_URL": "redis://127.0.0.1:1/0"}
@@ -237,29 +236,15 @@ def test_production_never_takes_the_secrets_of_development(load: Load) -> None:
         load(APP_ENV="production")
 
 
-def _load_when_all_are_there(var: str, barrier: Any, found: Any) -> None:
-    barrier.wait()
-    settings = config.load(
-        _env_file=None,
-        app_env="development",
-        devicehub_var=var,
-        mongodb_uri=SERVERS["MONGODB_URI"],
-        redis_url=SERVERS["REDIS_URL"],
-        jwt_secret="",
-        jwt_refresh_secret="",
-    )
-    found.put(json.dumps([settings.jwt_secret, settings.jwt_refresh_secret]))
-
-
 def test_processes_that_start_together_get_the_same_secrets(tmp_path: Path) -> None:
     several = multiprocessing.get_context("spawn")
     barrier, found = several.Barrier(3), several.Queue()
-    args = (str(tmp_path / "var"), barrier, found)
-    racers = [several.Process(target=_load_when_all_are_there, args=args) for _ in range(3)]
-    for racer in racers:
+    args = (str(tmp_path / "var"), SERVERS, barrier, found)
+    started = [several.Process(target=racers.load_when_all_are_there, args=args) for _ in range(3)]
+    for racer in started:
         racer.start()
-    secrets = {found.get(timeout=30) for _ in racers}
-    for racer in racers:
+    secrets = {found.get(timeout=30) for _ in started}
+    for racer in started:
         racer.join(30)
     found.close()
     found.join_thread()
