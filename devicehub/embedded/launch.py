@@ -4,16 +4,14 @@ import contextlib
 import json
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from devicehub.core import config
-from devicehub.core.config import ConfigurationError, Settings
 from devicehub.embedded import ports, servers
 from devicehub.embedded.children import Child, Program, held
 from devicehub.embedded.errors import EmbeddedError, FolderInUse
@@ -28,10 +26,17 @@ HEALTHY_S = 30.0
 Command = tuple[str, ...]
 
 
-class RunSettings(Settings):
-    """Everyone's settings, except that a run without any is a development run."""
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What the settings say about a run; see settings.py."""
 
-    app_env: Literal["development", "production"] = "development"
+    app_env: str
+    var: str
+    host: str
+    port: int
+    port_is_chosen: bool
+    has_mongodb: bool
+    has_redis: bool
 
 
 def _api(listener: int) -> Command:
@@ -60,12 +65,12 @@ def main(programs: Programs = DEFAULTS, *, healthy_within: float = HEALTHY_S) ->
     """Run until Ctrl-C or SIGTERM; the exit code."""
     _interrupt_on(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     try:
-        settings = config.read(RunSettings)
-        var = settings.devicehub_var.resolve()
+        wishes = _wishes()
+        var = Path(wishes.var)
         var.mkdir(parents=True, exist_ok=True)
-        with _alone(var), _listener(settings, var) as listener:
-            _Run(settings, var, listener).forever(programs, healthy_within)
-    except (ConfigurationError, EmbeddedError) as refusal:
+        with _alone(var), _listener(wishes, var) as listener:
+            _Run(wishes, var, listener).forever(programs, healthy_within)
+    except EmbeddedError as refusal:
         print(refusal, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -74,8 +79,8 @@ def main(programs: Programs = DEFAULTS, *, healthy_within: float = HEALTHY_S) ->
 
 
 class _Run:
-    def __init__(self, settings: RunSettings, var: Path, listener: socket.socket) -> None:
-        self.settings, self.var, self.listener = settings, var, listener
+    def __init__(self, wishes: Wishes, var: Path, listener: socket.socket) -> None:
+        self.wishes, self.var, self.listener = wishes, var, listener
         host, self.port = listener.getsockname()
         self.host = ports.LOOPBACK if host == "0.0.0.0" else host  # noqa: S104 (compared, not bound)
         self.screen = Screen()
@@ -98,12 +103,12 @@ class _Run:
     def _start_servers(self) -> dict[str, str]:
         """Bring up what has no address yet; the addresses, as settings."""
         addresses = {}
-        if not self.settings.mongodb_uri:
+        if not self.wishes.has_mongodb:
             with self.screen.quiet_step("MongoDB"):
                 mongod = start_mongod(self.var)
                 self.supervisor.add(mongod.child)
             addresses["MONGODB_URI"] = mongod.url
-        if not self.settings.redis_address:
+        if not self.wishes.has_redis:
             with self.screen.quiet_step("Redis"):
                 redis = start_redis(self.var)
                 self.supervisor.add(redis.child)
@@ -111,7 +116,7 @@ class _Run:
         return addresses
 
     def _start_programs(self, programs: Programs, addresses: dict[str, str]) -> None:
-        own = {"APP_ENV": self.settings.app_env, "DEVICEHUB_VAR": str(self.var), "PORT": str(self.port)}
+        own = {"APP_ENV": self.wishes.app_env, "DEVICEHUB_VAR": str(self.var), "PORT": str(self.port)}
         fd = self.listener.fileno()
         api = Program(
             name="api",
@@ -141,16 +146,26 @@ class _Run:
             time.sleep(0.05)
 
 
+def _wishes() -> Wishes:
+    """What the settings say; raises EmbeddedError with what is wrong with them."""
+    command = [sys.executable, "-m", "devicehub.embedded.settings"]
+    read = subprocess.run(  # noqa: S603 (no shell, and a program of our own)
+        command, capture_output=True, text=True, start_new_session=True
+    )
+    if read.returncode != 0:
+        raise EmbeddedError(read.stderr.strip())
+    return Wishes(**json.loads(read.stdout))
+
+
 def _health(host: str, port: int) -> dict[str, Any]:
-    """The body of /health, empty while nobody answers."""
-    connection = HTTPConnection(host, port, timeout=0.5)
+    """The body of /health, empty while nobody answers. (An HTTP client would weigh on us all our life.)"""
     try:
-        connection.request("GET", "/health")
-        body: dict[str, Any] = json.load(connection.getresponse())
-    except (OSError, HTTPException, ValueError):
+        with socket.create_connection((host, port), timeout=0.5) as connection:
+            connection.sendall(f"GET /health HTTP/1.0\r\nHost: {host}:{port}\r\n\r\n".encode())
+            with connection.makefile("rb") as answer:
+                body: dict[str, Any] = json.loads(answer.read().partition(b"\r\n\r\n")[2])
+    except (OSError, ValueError):
         return {}
-    finally:
-        connection.close()
     return body
 
 
@@ -176,10 +191,10 @@ def _alone(var: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _listener(settings: Settings, var: Path) -> Iterator[socket.socket]:
+def _listener(wishes: Wishes, var: Path) -> Iterator[socket.socket]:
     """The api's socket: on PORT if that was set, else on the first free port from its default on."""
-    listen = ports.listen if "port" in settings.model_fields_set else ports.listen_near
+    listen = ports.listen if wishes.port_is_chosen else ports.listen_near
     with held(var / "api.lock"):  # the api of a run that was killed may need a moment to let go of its port
-        listener = listen(settings.port, settings.devicehub_host)
+        listener = listen(wishes.port, wishes.host)
     with listener:
         yield listener

@@ -1,23 +1,17 @@
 """Shared libraries a bare machine lacks, lent to a server from the wheels that carry them."""
 
 import os
-import re
-from importlib.metadata import PackageNotFoundError, distribution
+import sys
 from pathlib import Path
 
 # pycurl's wheel carries a whole libcurl, with the OpenSSL it needs.
-LENDER = "pycurl"
+LENDER = "pycurl.libs"
 SEARCH_PATH = "LD_LIBRARY_PATH"
 
 
-def files_of(wheel: str, pattern: str) -> list[Path]:
-    """The files of an installed wheel whose path matches `pattern`; the wheel itself is never imported."""
-    try:
-        files = distribution(wheel).files or []
-    except PackageNotFoundError:
-        return []
-    matching = (Path(str(file.locate())).resolve() for file in files if re.fullmatch(pattern, str(file)))
-    return [path for path in matching if path.exists()]
+def packaged(pattern: str) -> list[Path]:
+    """The files of installed packages whose path matches `pattern`; no package is imported for it."""
+    return [found for place in sys.path for found in sorted(Path(place).glob(pattern))]
 
 
 def lend(soname: str, folder: Path) -> dict[str, str] | None:
@@ -26,7 +20,7 @@ def lend(soname: str, folder: Path) -> dict[str, str] | None:
     The wheel's own folder is searched too: its libraries find each other there, not beside the link.
     """
     stem, _, version = soname.partition(".so")
-    found = files_of(LENDER, rf"{LENDER}\.libs/{re.escape(stem)}(-\w+)?\.so{re.escape(version)}(\..*)?")
+    found = packaged(f"{LENDER}/{stem}*.so{version}*")
     if not found:
         return None
     folder.mkdir(parents=True, exist_ok=True)

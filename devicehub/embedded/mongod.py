@@ -1,15 +1,12 @@
 """MongoDB for a first run and for the tests: a replica set of one, on the loopback, small on the disk."""
 
 from pathlib import Path
-from typing import Any
-
-from pymongo import MongoClient
-from pymongo.errors import PyMongoError
 
 from devicehub.embedded import binaries, ports, servers
 from devicehub.embedded.binaries import Binary
 from devicehub.embedded.children import Child, Program, wait_until
 from devicehub.embedded.servers import Server
+from devicehub.embedded.wire import CommandFailed, command
 
 REPLICA_SET = "devicehub"
 # An empty folder takes 304 MB by default and 13 MB so; and nothing is written outside of it.
@@ -47,7 +44,7 @@ def _start(binary: Binary, home: Path, port: int) -> Child:
     with servers.serving(child, port):
         try:
             _make_primary(port, initiate=not initiated)
-        except PyMongoError as error:
+        except CommandFailed as error:
             raise servers.failed(child, "does not become a primary") from error
     return child
 
@@ -72,24 +69,19 @@ def _move(binary: Binary, home: Path, port: int) -> bool:
     other.
     """
     child = _child(binary, home, port)
-    here = {"$set": {"members.0.host": f"{ports.LOOPBACK}:{port}"}}
-    with servers.serving(child, port), _client(port) as client:
+    here = {"q": {"_id": REPLICA_SET}, "u": {"$set": {"members.0.host": f"{ports.LOOPBACK}:{port}"}}}
+    with servers.serving(child, port):
         try:
-            found = client.local["system.replset"].update_one({"_id": REPLICA_SET}, here)
-        except PyMongoError as error:
+            found = command(port, {"update": "system.replset", "updates": [here]}, database="local")
+        except CommandFailed as error:
             raise servers.failed(child, "cannot be moved to another port") from error
     child.stop()
-    return found.matched_count > 0
+    return bool(found["n"])
 
 
 def _make_primary(port: int, *, initiate: bool) -> None:
-    with _client(port) as client:
-        if initiate:
-            member = {"_id": 0, "host": f"{ports.LOOPBACK}:{port}"}
-            client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": [member]})
-        if not wait_until(lambda: bool(client.admin.command("hello")["isWritablePrimary"]), servers.READY_S):
-            raise PyMongoError("no election")
-
-
-def _client(port: int) -> "MongoClient[dict[str, Any]]":
-    return MongoClient(ports.LOOPBACK, port, directConnection=True, timeoutMS=int(servers.READY_S * 1000))
+    if initiate:
+        member = {"_id": 0, "host": f"{ports.LOOPBACK}:{port}"}
+        command(port, {"replSetInitiate": {"_id": REPLICA_SET, "members": [member]}})
+    if not wait_until(lambda: bool(command(port, {"hello": 1})["isWritablePrimary"]), servers.READY_S):
+        raise CommandFailed("it was not elected")

@@ -35,7 +35,7 @@ def on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
 
 def nowhere(kind: Kind) -> Kind:
     """The same kind where no wheel carries it, as on macOS or ARM."""
-    return replace(kind, wheel="a-wheel-nobody-has")
+    return replace(kind, packaged="nowhere")
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_library_nobody_lends_is_named_with_the_way_to_get_it(
     on_path: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on_path("mongod", without("libcurl.so.4", Path("/bin/true")))
-    monkeypatch.setattr(libraries, "LENDER", "a-wheel-nobody-has")
+    monkeypatch.setattr(libraries, "LENDER", "nowhere")
 
     with pytest.raises(
         ServerMissing, match=r"libcurl\.so\.4: cannot open .* Install libcurl \(apt install libcurl4\)"
