@@ -105,7 +105,7 @@ class Cache:
         self._redis, self._store = redis, store
         self._begin, self._end = redis.script(_BEGIN), redis.script(_END)
         self._renew = redis.script(_RENEW)
-        self._settled = redis.failures
+        self._settled = -1  # an earlier process of ours may have died before it settled
         self._flights: dict[tuple[str, bytes, bool], Future[bytes]] = {}
         self._lock = threading.Lock()
         self._room_until, self._has_room = 0.0, True

@@ -6,6 +6,7 @@ older value never replaces a newer one, and a value whose writer died is read fr
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from devicehub.core.cache import EPOCH_KEY, MARK_LIFE_MS, Cache
@@ -53,7 +54,7 @@ for i = 2, #ARGV, 3 do
   local count, till = pending(ARGV[i])
   if count > 1 then redis.call('HSET', hash, 'w' .. ARGV[i], (count - 1) .. ':' .. till)
   else redis.call('HDEL', hash, 'w' .. ARGV[i]) end
-  keep(ARGV[i], ARGV[i + 1], ARGV[i + 2])
+  if ARGV[i + 1] ~= '' then keep(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
 end
 """
 )
@@ -86,6 +87,15 @@ class Live:
     def finish(self, scope: str, values: Mapping[str, Value]) -> None:
         """Say what was written. A writer that never comes here is waited for until its mark has lapsed."""
         self._quietly(self._finish, scope, _flat(values))
+
+    def abandon(self, scope: str, one: str) -> None:
+        """Say that a write which was begun came to nothing."""
+        self._quietly(self._finish, scope, [one, "", ""])
+
+    def forget(self, scope: str, one: str) -> None:
+        """Let go of a thing that is no more."""
+        with suppress(RedisAway):
+            self._redis.call(lambda client: client.hdel(_keys(scope)[0], one, f"w{one}"))
 
     def _quietly(self, script: Callable[..., Any], scope: str, args: list[Any]) -> None:
         try:

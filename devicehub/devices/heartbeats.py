@@ -87,8 +87,10 @@ def _update(
         update,
         return_document=ReturnDocument.AFTER,
     )
-    values = {device_id: views.live_value(row or before)}
-    live.current().finish(actor.organization_id, values)
+    if row is None:
+        live.current().abandon(actor.organization_id, device_id)
+    else:
+        live.current().finish(actor.organization_id, {device_id: views.live_value(row)})
     return row
 
 

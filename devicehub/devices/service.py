@@ -161,29 +161,38 @@ def create_many(
     """Register many devices; for each what was made of it, or why not. One that fails keeps no other out."""
     moment = clock.now()
     rows = [_new_row(actor, one, device_id, moment) for one, device_id in zip(many, device_ids, strict=True)]
-    failed: dict[int, DeviceHubError] = {}
-    again: set[ObjectId] = set()
+    made: list[dict[str, Any] | DeviceHubError] = [views.whole(row) for row in rows]
     with cache.current().writing(actor.organization_id, NOUN):
-        try:
-            Device._get_collection().insert_many(rows, ordered=False)
-        except BulkWriteError as error:
-            if error.details["writeConcernErrors"]:  # written, but it may be lost yet
-                raise DatabaseUnavailable() from error
-            for failure in error.details["writeErrors"]:
-                if failure["code"] != _DUPLICATE_KEY:
-                    raise
-                if "_id" in failure["keyPattern"]:
-                    again.add(rows[failure["index"]]["_id"])
-                else:
-                    failed[failure["index"]] = DuplicateSerialNumber()
-    made = [failed.get(index) or views.whole(row) for index, row in enumerate(rows)]
-    for row in rows:
-        if row["_id"] in again:
-            made[rows.index(row)] = get(actor, str(row["_id"]))
+        for index, failure in _insert(rows).items():
+            is_there = "_id" in failure["keyPattern"]  # made by the first of two that are the same
+            made[index] = _found(actor, rows[index]["_id"]) if is_there else DuplicateSerialNumber()
     for one in made:
         if not isinstance(one, DeviceHubError):
-            _tell("device.created", actor, one, changes={})
+            _tell(
+                "device.created", actor, one, changes={}
+            )  # again, for one that is there: who made it may have died
     return made
+
+
+def _insert(rows: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    """Write new devices; returns MongoDB's word on each that is a duplicate, by its index."""
+    try:
+        Device._get_collection().insert_many(rows, ordered=False)
+    except BulkWriteError as error:
+        if error.details["writeConcernErrors"]:  # written, but it may be lost yet
+            raise DatabaseUnavailable() from error
+        failures = error.details["writeErrors"]
+        if any(failure["code"] != _DUPLICATE_KEY for failure in failures):
+            raise
+        return {failure["index"]: failure for failure in failures}
+    return {}
+
+
+def _found(actor: Actor, device_id: ObjectId) -> dict[str, Any] | DeviceHubError:
+    try:
+        return get(actor, str(device_id))
+    except DeviceNotFound as error:  # it was made, and deleted since
+        return error
 
 
 def _new_row(actor: Actor, fields: Mapping[str, Any], device_id: ObjectId, moment: datetime) -> dict[str, Any]:
@@ -213,10 +222,15 @@ def _stored(fields: Mapping[str, Any]) -> dict[str, Any]:
 def update(
     actor: Actor, device_id: str, changes: Mapping[str, Any], *, revision: int | None = None
 ) -> dict[str, Any]:
-    """Change a device's configuration, if `revision` is still its own where one is given.
+    """Change a device's configuration, if `revision` is still its own where one is given; no change is none.
 
     Raises DeviceNotFound, DeviceNotYours, PreconditionFailed or DuplicateSerialNumber.
     """
+    if not changes:
+        row = _mine(actor, device_id, revision).as_pymongo().first()
+        if row is None:
+            raise _why_not(actor, device_id)
+        return views.whole(row)
     stored = _stored(changes) | {"updated_at": clock.now()}
     if "status" in changes:
         stored["status_by"] = "person"
@@ -241,6 +255,7 @@ def delete(actor: Actor, device_id: str, *, revision: int | None = None) -> None
         row = _mine(actor, device_id, revision).modify(remove=True)
     if row is None:
         raise _why_not(actor, device_id)
+    live.current().forget(actor.organization_id, device_id)
     device = views.whole(row.to_mongo().to_dict())
     _tell("device.deleted", actor, device, changes={"deleted": True})
 

@@ -23,7 +23,9 @@ def ours(app: Flask) -> Cache:
 @pytest.fixture
 def others(app: Flask) -> Cache:
     """The cache of another process on the same Redis."""
-    return Cache(redis.Redis(redis.current().url, timeout=1), ours_store())
+    other = Cache(redis.Redis(redis.current().url, timeout=1), ours_store())
+    other.settle()
+    return other
 
 
 def ours_store() -> Any:
@@ -204,6 +206,12 @@ def test_without_redis_everything_is_computed(ours: Cache, servers: Servers) -> 
     finally:
         servers.restart_redis()
     wait_until(lambda: fetch(ours, b"three").status == "MISS")
+
+
+def test_a_process_that_starts_outdates_what_one_that_died_may_have_left(ours: Cache, others: Cache) -> None:
+    fetch(others, b"old")
+    newcomer = Cache(redis.Redis(redis.current().url, timeout=1), ours_store())
+    assert fetch(newcomer) == Cached(b"new", "MISS")
 
 
 def test_a_process_that_lost_a_call_outdates_everything_before_it_reads(ours: Cache, others: Cache) -> None:

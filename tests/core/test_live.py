@@ -80,6 +80,21 @@ def test_one_of_two_writers_finishing_does_not_hide_the_other(ours: Live, truth:
     assert read(ours, truth, "a") == {"a": b"a3"}
 
 
+def test_a_write_that_came_to_nothing_leaves_what_was_known(ours: Live, truth: Truth) -> None:
+    read(ours, truth, "a")
+    ours.begin(SCOPE, ["a"])
+    ours.abandon(SCOPE, "a")
+    assert read(ours, truth, "a") == {"a": b"a1"}
+    assert truth.asked == [["a"]]
+
+
+def test_what_is_forgotten_leaves_nothing_behind(ours: Live, truth: Truth) -> None:
+    read(ours, truth, "a")
+    ours.begin(SCOPE, ["a"])
+    ours.forget(SCOPE, "a")
+    assert redis.current().client.hkeys(f"live:{SCOPE}") == [b"epoch"]
+
+
 def test_a_mark_lapses_and_the_truth_is_learnt_again(ours: Live, truth: Truth, monkeypatch: Any) -> None:
     read(ours, truth, "a")
     monkeypatch.setattr(live, "MARK_LIFE_MS", 1)
