@@ -38,15 +38,21 @@ def wants_fresh() -> bool:
 
 
 def answer(found: Cached, *, tag: str | None = None, modified_at: datetime | None = None) -> Response:
-    """`found` as a response: 304 when the client has it already (RFC 9110 section 13; the ETag wins)."""
+    """`found` as a response: 304 when the client has it already (RFC 9110 section 13; the ETag wins).
+
+    Raises PreconditionFailed when it is none of those that If-Match names.
+    """
+    tag = tag or crypto.digest(found.payload)
+    if request.if_match and tag not in request.if_match:
+        raise PreconditionFailed()
     response = Response(found.payload, content_type="application/json")
-    response.set_etag(tag or crypto.digest(found.payload))
+    response.set_etag(tag)
     if modified_at is not None:
         response.last_modified = modified_at
     response.headers["X-Cache"] = found.status
     response.headers["Age"] = str(found.age)
     response.headers["Vary"] = "Authorization"
-    response.make_conditional(request.environ)
+    response.make_conditional({**request.environ, "HTTP_IF_MATCH": ""})  # werkzeug takes no `*`
     return response
 
 
@@ -71,7 +77,7 @@ def expected_revision() -> int | None:
 
 
 def documented(view: View) -> View:
-    """Document the headers and the 304 of a conditional GET."""
+    """Document the headers, the 304 and the 412 of a conditional GET."""
     responses = view._apidoc["response"]["responses"]  # type: ignore[attr-defined]
     for response in responses[200]:
         response["headers"] = _HEADERS
@@ -81,7 +87,7 @@ def documented(view: View) -> View:
         "content_type": None,
     }
     responses[304] = [unchanged]
-    noted: View = openapi.note(view, parameters=[_IF_NONE_MATCH])
+    noted: View = openapi.note(view, errors=[PreconditionFailed], parameters=[_IF_NONE_MATCH])
     return noted
 
 

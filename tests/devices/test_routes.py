@@ -172,7 +172,7 @@ def test_a_batch_keeps_the_good_ones_and_explains_the_others(client: FlaskClient
     create(client, serialNumber="S1")
     answer = client.post(
         "/api/devices/batch",
-        json={"devices": [NEW, {"name": "x"}, NEW | {"serialNumber": "S1"}, 7, NEW | {"serial_number": "S2"}]},
+        json={"devices": [NEW, {"name": "x"}, NEW | {"serialNumber": "S1"}, None, NEW | {"serial_number": "S2"}]},
     )
     assert answer.status_code == 200
     assert (answer.json["created"], answer.json["failed"]) == (2, 3)
@@ -323,6 +323,10 @@ def test_what_has_not_changed_is_not_sent_again(client: FlaskClient) -> None:
         assert (again.status_code, again.data) == (304, b"")
         assert again.headers["ETag"] == first.headers["ETag"]
         assert again.headers["X-Cache"] == "HIT"
+        assert client.get(address, headers={"If-Match": "*"}).status_code == 200
+        assert client.get(address, headers={"If-Match": f'"x", {first.headers["ETag"]}'}).status_code == 200
+        refused = client.get(address, headers={"If-Match": '"x"'})
+        assert (refused.status_code, refused.json["code"]) == (412, "PRECONDITION_FAILED")
     since = client.get(path).headers["Last-Modified"]
     assert client.get(path, headers={"If-Modified-Since": since}).status_code == 304
     client.post(f"{path}/heartbeat", json={})
@@ -365,3 +369,14 @@ def test_what_happens_to_a_device_is_told(client: FlaskClient, told: list[Any]) 
         ("device.updated", device["id"], {"name": "Renamed", "heartbeatInterval": 30}),
         ("device.deleted", device["id"], {"deleted": True}),
     ]
+
+
+@pytest.mark.actor()
+def test_an_empty_change_is_none(client: FlaskClient, told: list[Any]) -> None:
+    path = f"/api/devices/{create(client)['id']}"
+    seen = client.get(path).headers["ETag"]
+    assert client.patch(path, json={}).json == client.get(path).json
+    assert client.patch(path, json={}, headers={"If-Match": seen}).status_code == 200
+    assert client.patch(path, json={}, headers={"If-Match": '"9.x"'}).status_code == 412
+    assert client.patch(f"/api/devices/{UNKNOWN}", json={}).status_code == 404
+    assert [event.name for event in told] == ["device.created"]
