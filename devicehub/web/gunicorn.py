@@ -7,11 +7,15 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any
 
 import gevent
+import orjson
+from gunicorn import util
 from gunicorn.workers.ggevent import GeventWorker
 
+from devicehub.core import crypto
 from devicehub.core.config import ConfigurationError, Settings, load
 
 HEADERS_S, IDLE_S = 10, 15
@@ -35,6 +39,7 @@ class Worker(GeventWorker):
         # What gunicorn has to say is logged as everything else is.
         self.log.error_log.handlers.clear()
         self.log.error_log.propagate = True
+        util.write_error = _refuse
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         gevent.getcurrent().patience = HEADERS_S
@@ -65,6 +70,23 @@ class Worker(GeventWorker):
             greenlet.kill(timeout, block=False)  # `throw` would never come back here
 
 
+def _refuse(client: Any, status: int, *_: str) -> None:
+    """Say as a problem what gunicorn refuses by itself; its own words would be HTML, and repeat what was sent."""
+    from devicehub.web import errors  # not before gevent has patched what it uses
+
+    phrase, request_id = HTTPStatus(status).phrase, crypto.random_token(12)
+    code = "INTERNAL_ERROR" if status == 500 else "MALFORMED_REQUEST"
+    detail = (
+        "Something went wrong on our side." if status == 500 else "This is no HTTP, or more of it than is read."
+    )
+    body = orjson.dumps(errors.problem(status, code, phrase.capitalize(), detail) | {"requestId": request_id})
+    head = (
+        f"HTTP/1.1 {status} {phrase}\r\nConnection: close\r\nX-Request-ID: {request_id}\r\n"
+        f"Content-Type: application/problem+json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    util.write_nonblock(client, head.encode() + body)
+
+
 def _settings() -> Settings:
     """Ours; when they are wrong it is said here, once, rather than by every worker in turn."""
     try:
@@ -87,6 +109,7 @@ workers = _ours.web_concurrency
 worker_connections = 4000
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - a disk may block
 keepalive = IDLE_S
+limit_request_line = 8190  # 20 tags may take as much
 graceful_timeout = 20
 timeout = 60
 accesslog = None

@@ -4,6 +4,8 @@ import re
 import socket
 
 import httpx
+import orjson
+import pytest
 
 from tests.conftest import LiveServer
 
@@ -51,3 +53,25 @@ def test_forwarded_headers_of_strangers_mean_nothing(live_server: LiveServer) ->
     answer = httpx.get(f"{live_server.url}/health/live", headers=told)
     assert answer.status_code == 200
     assert "Strict-Transport-Security" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET /health/live\r\n\r\n", 400),
+        (b"g\xe9t /health/live HTTP/1.1\r\nHost: devicehub\r\n\r\n", 400),
+        (b"GET /health/live HTTP/9.9\r\nHost: devicehub\r\n\r\n", 400),
+        (b"GET /health/live HTTP/1.1\r\nHost: devicehub\r\nX<b>: 1\r\n\r\n", 400),
+        (b"GET /%s HTTP/1.1\r\nHost: devicehub\r\n\r\n" % (b"x" * 9000), 414),
+        (b"GET /health/live HTTP/1.1\r\nHost: devicehub\r\nX-Much: %s\r\n\r\n" % (b"x" * 9000), 431),
+    ],
+)
+def test_what_is_no_request_is_refused_with_a_problem(live_server: LiveServer, sent: bytes, status: int) -> None:
+    """Though the application never sees it, and without a word of what was sent."""
+    head, _, body = answer_on(opened(live_server, sent)).partition(b"\r\n\r\n")
+    problem = orjson.loads(body)
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"Content-Type: application/problem+json\r\n" in head
+    assert b"X-Request-ID: %s\r\n" % problem["requestId"].encode() in head
+    assert (problem["status"], problem["code"]) == (status, "MALFORMED_REQUEST")
+    assert b"X-Much" not in body and b"<b>" not in body and b"xxxx" not in body
