@@ -73,6 +73,9 @@ def main(programs: Programs = DEFAULTS, *, healthy_within: float = HEALTHY_S) ->
     except EmbeddedError as refusal:
         print(refusal, file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"DeviceHub cannot run here: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         pass
     return 0
@@ -96,6 +99,7 @@ class _Run:
             self.screen.ready(f"http://{self.host}:{self.port}", self.var, health)
             self.supervisor.watch()
         finally:
+            _ignore(signal.SIGTERM, signal.SIGHUP)
             self.screen.say("Stopping ...")
             self.supervisor.stop()
             self.screen.say(f"Stopped. Your data is in {self.var}")
@@ -174,6 +178,12 @@ def _interrupt_on(*signals: signal.Signals) -> None:
     for number in signals:
         if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
+
+
+def _ignore(*signals: signal.Signals) -> None:
+    """From now on only a Ctrl-C hurries us: make, say, passes on a SIGTERM that we have had already."""
+    for number in signals:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextlib.contextmanager

@@ -32,7 +32,7 @@ class _Watch:
             self.deaths = 0
         delay = DELAYS_S[min(self.deaths, len(DELAYS_S) - 1)]
         self.deaths += 1
-        self.due = now + delay
+        self.since, self.due = now, now + delay
         return delay
 
     def started(self, now: float) -> None:

@@ -230,6 +230,27 @@ def test_a_second_ctrl_c_ends_everything_at_once(quick_run: Start) -> None:
     assert not any(alive(pid) for pid in family)
 
 
+def test_a_second_sigterm_changes_nothing(quick_run: Start) -> None:
+    """make passes on what its whole group was sent."""
+    whole = quick_run("api", "stubborn")
+    wait_until(lambda: len(whole.family()) == 4, what="the whole family")
+    whole.says("is healthy")
+    whole.process.send_signal(signal.SIGTERM)
+    whole.says("Stopping")
+
+    assert whole.ends(signal.SIGTERM) == 0
+    assert "Stopped." in whole.output
+
+
+def test_a_folder_it_may_not_use_is_one_line(run: Start) -> None:
+    refused = run(DEVICEHUB_VAR="/proc/var")
+
+    assert refused.process.wait(30) == 1
+    (line,) = refused.output.splitlines()
+    assert line.startswith("DeviceHub cannot run here: ")
+    assert "/proc/var" in line
+
+
 def test_ctrl_c_while_starting_ends_it(quick_run: Start) -> None:
     starting = quick_run("sick", "worker")
     family = wait_until(lambda: found if len(found := starting.family()) == 3 else None, what="api and worker")

@@ -123,16 +123,17 @@ def test_a_start_that_fails_is_tried_again(
     supervisor.add(child)
     die(child)
     folder.rmdir()
-    now = time.monotonic()
+    now = time.monotonic() + STEADY_S + 1
     supervisor.look(now)
-
-    supervisor.look(now + 1)
-    assert said[-1].startswith("child cannot start (")
-    assert said[-1].endswith("; it is tried again in 2 s.")
+    for delay, next_delay in ((1, 2), (2, 4), (4, 8)):
+        now += delay
+        supervisor.look(now)
+        assert said[-1].startswith("child cannot start (")
+        assert said[-1].endswith(f"; it is tried again in {next_delay} s.")
 
     folder.mkdir()
     before = child.pid
-    supervisor.look(now + 3)
+    supervisor.look(now + 8)
     assert child.pid != before
 
 
