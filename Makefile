@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+EXAMPLES ?= 500
 
 .DEFAULT_GOAL := help
 
@@ -27,8 +28,8 @@ test-clients: $(VENV)/.installed-dev ## drive a running server with the official
 	cd tests/clients && npm ci --no-audit --no-fund --loglevel=error
 	$(BIN)/python -m pytest -p no:cacheprovider tests/clients $(ARGS)
 
-fuzz: $(VENV)/.installed-dev ## run schemathesis against a running server of its own
-	$(BIN)/python -m pytest tests/fuzz $(ARGS)
+fuzz: $(VENV)/.installed-dev ## fuzz a running server for some minutes (EXAMPLES=500 an operation, others each time)
+	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/fuzz -n $(WORKERS) --timeout 0 $(ARGS)
 
 bench: $(VENV)/.installed-dev ## measure side by side, print figures
 	$(BIN)/python -m tests.bench

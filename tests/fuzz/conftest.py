@@ -1,0 +1,68 @@
+"""A running server, and its document as schemathesis reads it."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import strategies as st
+from schemathesis.config import SchemathesisConfig
+from schemathesis.schemas import BaseSchema
+
+from tests.conftest import LiveServer
+
+# Without it the suite sends the same few examples each time; with it, `make fuzz` sends that many, others each time.
+CAMPAIGN = int(os.environ.get("FUZZ_EXAMPLES", "0"))
+
+# Fit by their length and their last letters: no other account is called so, and no list has them.
+schemathesis.openapi.format(
+    "password", st.text(st.characters(codec="latin-1"), max_size=10).map("{}!Zq8#wV3".format)
+)
+
+Document = Callable[..., BaseSchema]
+
+
+def examples(few: int) -> int:
+    """How many examples to send where the suite sends `few`."""
+    return CAMPAIGN or few
+
+
+def statuses(sound: list[str], unsound: list[str] | None = None) -> dict[str, Any]:
+    """The checks that know what sound requests, and unsound ones, may be answered with."""
+    checks = {"positive_data_acceptance": {"expected-statuses": sound}}
+    if unsound:
+        checks["negative_data_rejection"] = {"expected-statuses": unsound}
+    return checks
+
+
+@pytest.fixture
+def document(live_server: LiveServer) -> Document:
+    """Read the document of the running server; for `few` examples of every operation but the endless one."""
+
+    def read(*, few: int, **generation: Any) -> BaseSchema:
+        settings = {
+            "generation": {
+                "max-examples": examples(few),
+                "deterministic": not CAMPAIGN,
+                "database": "none",
+                "with-security-parameters": False,  # a check of its own asks without a token, and with a made-up one
+                **generation,
+            },
+            "checks": statuses(["2xx", "304", "404", "409", "412"], ["400", "404", "405", "412", "415", "422"]),
+            "operations": [
+                # Made-up credentials are sound as far as a schema can say.
+                {"include-path-regex": "/auth/(login|refresh|logout)$", "checks": statuses(["2xx", "401"])},
+                # Of all that is wrong with a sign-up, only a role is not the caller's to choose.
+                {
+                    "include-path": "/api/auth/signup",
+                    "checks": statuses(["2xx", "409"], ["400", "403", "405", "415", "422"]),
+                },
+            ],
+            "suppress-health-check": ["all"],  # a busy machine is no finding
+        }
+        config = SchemathesisConfig.from_dict(settings)
+        found = schemathesis.openapi.from_url(f"{live_server.url}/openapi.json", config=config)
+        return found.exclude(path="/api/sse/events")  # it never ends; tests/realtime hears it
+
+    return read

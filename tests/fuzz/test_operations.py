@@ -1,0 +1,110 @@
+"""Schemathesis against a running server: every operation, asked soundly and unsoundly, keeps to the document."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+from schemathesis import Case
+from schemathesis.checks import load_all_checks
+from schemathesis.core.transport import Response
+from schemathesis.generation.feedback import FeedbackSources
+from schemathesis.pytest._test_builder import build_operation_test
+from schemathesis.schemas import APIOperation, BaseSchema
+from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection
+
+from devicehub.auth import service as auth
+from devicehub.core import mongo
+from tests.factories import PASSWORD, Account, make_account, make_device
+from tests.fuzz.conftest import Document
+
+TAGS = {"auth", "users", "devices", "monitoring"}
+ENDING = {"POST /api/auth/refresh", "POST /api/auth/logout", "POST /api/auth/logout-all", "POST /api/auth/revoke"}
+CREATING = {"POST /api/devices", "POST /api/devices/batch"}
+
+# Of the document's examples. Its address and password are those of Ada, who exists.
+REFRESH_TOKEN = "dhr1.65f0....0.b1f..."
+REAL_IDS = re.compile("[0-7][0-9a-fA-F]{23}")
+
+
+def prepared(case: Case, account: Account) -> Account:
+    """Let nothing that cases before it did stand in its way; for what ends tokens, the caller is somebody new."""
+    if case.operation.label in CREATING:  # a key serves one body, a serial number one device
+        for name in ("idempotency_keys", "devices"):
+            mongo.database()[name].delete_many({})
+    return make_account() if case.operation.label in ENDING else account
+
+
+def made_real(case: Case, caller: Account) -> None:
+    """Put what exists where the document's examples stand, and where half of all well-formed ids do."""
+    if REAL_IDS.fullmatch(str(case.path_parameters.get("device_id"))):
+        case.path_parameters["device_id"] = make_device(caller.actor)["id"]
+    for name in ("refreshToken", "token"):
+        if isinstance(case.body, dict) and case.body.get(name) == REFRESH_TOKEN:
+            case.body[name] = caller.refresh_token
+
+
+def refused_one_by_one(case: Case, response: Response) -> bool:
+    """Whether it is a batch, which is accepted whatever its devices are, and some of them are not."""
+    is_batch = case.operation.label == "POST /api/devices/batch" and response.request.method == "POST"
+    return is_batch and response.status_code == 200 and response.json()["failed"] > 0
+
+
+def campaign(operation: APIOperation, check: Callable[[Case], None]) -> Callable[[], None]:
+    """All that schemathesis has against one operation: its examples, every edge of its schemas, and chance.
+
+    What `schemathesis.pytest.from_fixture` would do, did it know pytest 9.2.
+    """
+    config = operation.schema.config
+    test: Callable[[], None] = build_operation_test(
+        config=config, operation=operation, test_func=check, given_kwargs={}, feedback=FeedbackSources()
+    )
+    return test
+
+
+@pytest.fixture
+def session() -> Iterator[requests.Session]:
+    with requests.Session() as opened:
+        yield opened
+
+
+def operations_of(schema: BaseSchema, *tags: str) -> list[APIOperation]:
+    every = [operation.ok() for operation in schema.get_all_operations()]
+    return [operation for operation in every if {*tags}.issuperset(operation.tags)]
+
+
+def test_every_operation_has_one_of_the_tags(document: Document) -> None:
+    schema = document(few=1)
+    assert len(operations_of(schema, *TAGS)) == len(list(schema.get_all_operations()))
+
+
+@pytest.mark.actor()
+@pytest.mark.parametrize("tag", sorted(TAGS))
+def test_every_operation_keeps_to_the_document(
+    document: Document, account: Account, session: requests.Session, subtests: pytest.Subtests, tag: str
+) -> None:
+    """No server error, no status, type or header that is not documented, no body that is not of its schema; sound
+    requests are served and unsound ones refused, also without a token or with a made-up one, or by another method.
+    """
+    load_all_checks()
+    auth.sign_up(name="Ada Lovelace", email="ada@example.com", password=PASSWORD)
+    succeeded: Counter[str] = Counter()
+
+    def check(case: Case) -> None:
+        label = case.operation.label
+        caller = prepared(case, account)
+        made_real(case, caller)
+        how: dict[str, Any] = {"headers": caller.headers, "session": session}
+        response = case.call(**how)
+        excluded = [ignored_auth] if succeeded[label] else []  # asked without a token, and with another, once
+        excluded += [negative_data_rejection] if refused_one_by_one(case, response) else []
+        case.validate_response(response, headers=caller.headers, transport_kwargs=how, excluded_checks=excluded)
+        is_served = response.status_code < 300 and response.request.method == case.operation.method.upper()
+        succeeded[label] += is_served
+
+    for operation in operations_of(document(few=10), tag):
+        with subtests.test(operation.label):
+            campaign(operation, check)()
+            assert succeeded[operation.label] > 0, "it never succeeded"
