@@ -79,7 +79,7 @@ class NewDevicesSchema(Schema):
     """Each device is judged by itself, so one that is wrong does not keep the others out."""
 
     devices = fields.List(
-        fields.Raw(metadata={"schema": {"$ref": "#/components/schemas/NewDevice"}}),
+        fields.Raw(allow_none=True, metadata={"schema": {"$ref": "#/components/schemas/NewDevice"}}),
         required=True,
         validate=validate.Length(1, LARGEST_BATCH),
         metadata={"example": [{"name": "Boiler room sensor", "type": "temperature"}]},

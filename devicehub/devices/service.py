@@ -161,11 +161,12 @@ def create_many(
     """Register many devices; for each what was made of it, or why not. One that fails keeps no other out."""
     moment = clock.now()
     rows = [_new_row(actor, one, device_id, moment) for one, device_id in zip(many, device_ids, strict=True)]
-    made: list[dict[str, Any] | DeviceHubError] = [views.whole(row) for row in rows]
     with cache.current().writing(actor.organization_id, NOUN):
-        for index, failure in _insert(rows).items():
-            is_there = "_id" in failure["keyPattern"]  # made by the first of two that are the same
-            made[index] = _found(actor, rows[index]["_id"]) if is_there else DuplicateSerialNumber()
+        failures = _insert(rows)
+    made: list[dict[str, Any] | DeviceHubError] = [views.whole(row) for row in rows]
+    for index, failure in failures.items():
+        is_there = "_id" in failure["keyPattern"]  # made by the first of two that are the same
+        made[index] = _found(actor, rows[index]["_id"]) if is_there else DuplicateSerialNumber()
     for one in made:
         if not isinstance(one, DeviceHubError):
             _tell(
