@@ -144,7 +144,6 @@ def test_the_usual_port_that_is_busy_is_passed_over(quick_run: Start) -> None:
 
     port = wait_until(lambda: re.search(r":(\d+)/api", first.output.removeprefix(before)), 30, "the second run")[1]
 
-    assert int(port) > 5000
     assert f":{port}/" not in before
     assert f"simulate --url http://127.0.0.1:{port}" in first.output
 
