@@ -81,7 +81,7 @@ def test_starts_at_the_same_moment_get_a_port_each(tmp_path: Path) -> None:
     """Both find the port free; one is too late, and moves on."""
     code = (
         "import sys; from pathlib import Path; from devicehub.embedded.processes import start_redis as start; "
-        "server = start(Path(sys.argv[1]), port=int(sys.argv[2])); print(server.port); sys.stdin.read(); server.stop()"
+        "server = start(Path(sys.argv[1]), port=int(sys.argv[2])); print(server.port, flush=True); sys.stdin.read(); server.stop()"
     )
     port = str(free_port())
     starts = [

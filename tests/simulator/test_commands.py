@@ -174,6 +174,7 @@ def test_progress_is_shown_while_the_fleet_runs(
 ) -> None:
     monkeypatch.setattr(progress, "LOG_EVERY", 0.05)
     monkeypatch.setattr(progress, "GLANCE", 0.05)
+    monkeypatch.setenv("TERM", "xterm")
     screen = io.StringIO()
     seen = Console(file=screen, force_terminal=terminal, width=120)
     stub.users["me@example.com"] = "my own password"
