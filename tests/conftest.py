@@ -225,9 +225,11 @@ def serve(settings: Settings, _application: Flask) -> Iterator[Callable[..., Liv
         return server
 
     yield start
-    for server in started:
+    for server in started:  # all at once: each takes a moment to let its clients go
         if server.process.poll() is None:
-            server.stop()
+            server.process.terminate()
+    for server in started:
+        server.process.wait(30)
 
 
 @pytest.fixture(scope="session")
