@@ -141,9 +141,10 @@ def interrupt(*_: object, **__: object) -> None:
 def test_a_start_that_broke_off_before_the_replica_set_is_finished(start: Start, tmp_path: Path) -> None:
     data, port = tmp_path / "mongod" / "data", free_port()
     data.mkdir(parents=True)
-    mongod = str(binaries.find(binaries.MONGOD, tmp_path / "lib").path)
-    command = (mongod, "--dbpath", str(data), "--port", str(port), "--nounixsocket")
-    half_way = Child(Program(name="mongod", command=command, log=tmp_path / "log"))
+    mongod = binaries.find(binaries.MONGOD, tmp_path / "lib")
+    command = (str(mongod.path), "--dbpath", str(data), "--port", str(port), "--nounixsocket")
+    program = Program(name="mongod", command=command, environment=mongod.environment, log=tmp_path / "log")
+    half_way = Child(program)
     with serving(half_way, port):
         half_way.stop()
 

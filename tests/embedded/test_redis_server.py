@@ -46,7 +46,8 @@ def test_data_and_address_survive_any_end(start: Start, tmp_path: Path, end: Cal
 
 def test_it_evicts_nothing_and_writes_every_change_down(start: Start, tmp_path: Path) -> None:
     with redis.Redis.from_url(start(tmp_path, free_port()).url) as connection:
-        settings = connection.config_get("maxmemory", "maxmemory-policy", "appendonly", "save", "bind")
+        names = ("maxmemory", "maxmemory-policy", "appendonly", "save", "bind")
+        settings = {name: connection.config_get(name)[name] for name in names}  # Redis 6 takes one at a time
 
     assert settings == {
         "maxmemory": str(128 << 20),
@@ -124,7 +125,7 @@ def test_data_it_cannot_read_are_refused_with_where_to_look(start: Start, tmp_pa
     first.stop()
     for file in (tmp_path / "redis").rglob("*aof*"):
         if file.is_file():
-            file.write_bytes(b"*3\r\n$-1\r\nnot ours")
+            file.write_bytes(b"not ours\r\n")
 
     with pytest.raises(ServerFailed, match=r"^redis ended \(exit code 1\); see .*redis\.log\.$"):
         start(tmp_path, free_port())
