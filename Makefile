@@ -47,8 +47,8 @@ postman: $(VENV)/.installed-dev ## make the Postman collection from the OpenAPI 
 	$(BIN)/python -m devicehub.cli postman postman/devicehub.postman_collection.json
 
 lock: ## pin every requirement with its hashes (needs uv)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q requirements.in -o requirements.txt
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q requirements-dev.in -o requirements-dev.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras -q requirements.in -o requirements.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras -q requirements-dev.in -o requirements-dev.txt
 
 clean: ## remove what was made here, your data in var/ not
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis htmlcov .coverage* tests/clients/node_modules
