@@ -1,0 +1,52 @@
+"""Which function does which job; filled by the doors `<feature>/jobs.py` when they are imported."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from devicehub.core.actor import Actor
+
+
+class Context(Protocol):
+    """What a job is given: who asked for it, with which arguments, and how to tell of its progress."""
+
+    job_id: str
+    arguments: Mapping[str, Any]
+    actor: Actor | None
+    attempt: int
+
+    def progress(self, step: str, done: int, total: int | None = None) -> None:
+        """Tell how far it is; raises what ends the job when it was cancelled or its lease was lost."""
+
+    def check(self) -> None:
+        """Raise what ends the job when it was cancelled or its lease was lost; cheap, ask often."""
+
+
+Work = Callable[[Context], Mapping[str, Any] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A job as its door declares it."""
+
+    name: str
+    work: Work
+    timeout_s: float
+
+
+_registered: dict[str, Registered] = {}
+
+
+def job(name: str, *, timeout_s: float = 600) -> Callable[[Work], Work]:
+    """Declare the function that does the job `name` (`feature.verb`); what it returns is kept as the result."""
+
+    def declare(work: Work) -> Work:
+        _registered[name] = Registered(name, work, timeout_s)
+        return work
+
+    return declare
+
+
+def registered(name: str) -> Registered:
+    """The job of this name; raises KeyError for one nobody declares."""
+    return _registered[name]
