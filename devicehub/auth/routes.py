@@ -5,7 +5,7 @@ from typing import Any
 from flask import request
 from flask.views import MethodView
 
-from devicehub.auth import errors, schemas, sessions
+from devicehub.auth import errors, refresh_tokens, schemas, sessions
 from devicehub.auth import service as auth
 from devicehub.core import config
 from devicehub.core.errors import Busy, Unauthenticated
@@ -99,7 +99,7 @@ class Revoke(MethodView):
         The answer is the same whatever the token was.
         """
         actor, token = identity.current_actor(), body["token"]
-        if token.startswith(f"{sessions.PREFIX}."):
+        if refresh_tokens.is_one(token):
             sessions.revoke_own(actor, token)
             return
         try:

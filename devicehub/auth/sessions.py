@@ -1,7 +1,6 @@
-"""Sessions and their refresh tokens: opening, rotation, the twin's grace, theft, and the end.
+"""Sessions: opening, rotation of their refresh tokens, the twin's grace, theft, and the end.
 
-A refresh token is `dhr1.<session>.<n>.<mac>`. Rotation is one conditional update; see RFC 9700 section 4.14 for
-why an old token ends its whole family.
+Rotation is one conditional update; see RFC 9700 section 4.14 for why an old token ends its whole family.
 """
 
 import secrets
@@ -11,16 +10,15 @@ from typing import Any
 
 from bson import ObjectId
 
-from devicehub.auth import standing
+from devicehub.auth import refresh_tokens, standing
 from devicehub.auth.errors import InvalidRefreshToken, NotAMember, RefreshTokenReused
 from devicehub.auth.models import Session
-from devicehub.core import clock, config, crypto, ids, mongo
+from devicehub.core import clock, config, crypto
 from devicehub.core.actor import Actor, Role
 from devicehub.core.events import emit
 from devicehub.organizations import service as organizations
 from devicehub.users.models import User
 
-PREFIX = "dhr1"
 TWIN_GRACE = timedelta(seconds=10)
 # A session is granted at most 30 access tokens a minute of 15 minutes each: the last 500 are all that may live.
 MOST_REVOKED = 500
@@ -70,7 +68,7 @@ def rotate(token: str, *, ip: str | None, user_agent: str | None) -> Grant:
     Raises InvalidRefreshToken, and RefreshTokenReused when the token is older than a twin's grace allows: then
     the whole session has been ended.
     """
-    session, n = _proven(token)
+    session, n = refresh_tokens.prove(token)
     moment = clock.now()
     slid = moment + timedelta(seconds=config.current().refresh_token_ttl)
     successor: Session | None = (
@@ -125,37 +123,8 @@ def _grant(user: User, session: Session, memberships: dict[str, Role]) -> Grant:
         role=memberships[organization_id],
         session_id=str(session.id),
         token_version=user.token_version,
-        refresh_token=_token(session, session.n),
+        refresh_token=refresh_tokens.spell(session),
     )
-
-
-def _token(session: Session, n: int) -> str:
-    return f"{PREFIX}.{session.id}.{n}.{_mac(session, n)}"
-
-
-def _mac(session: Session, n: int) -> str:
-    return crypto.mac(config.current().jwt_refresh_secret, session.id, n, session.salt, _epoch())
-
-
-def _epoch() -> int:
-    """Raised when a backup is restored: or refresh tokens used since would live again."""
-    row = mongo.database()["system"].find_one({"_id": "token_epoch"})
-    return int(row["value"]) if row else 0
-
-
-def _proven(token: str) -> tuple[Session, int]:
-    """The session a refresh token belongs to, live or not, and its number; raises InvalidRefreshToken."""
-    parts = token.split(".")
-    if len(parts) != 4 or parts[0] != PREFIX:
-        raise InvalidRefreshToken()
-    _, sid, n, mac = parts
-    wanted = ids.parse(sid)
-    if wanted is None or not (n.isdecimal() and n.isascii() and len(n) < 10):
-        raise InvalidRefreshToken()
-    session: Session | None = Session.objects(id=wanted).first()
-    if session is None or not crypto.same(_mac(session, int(n)), mac):
-        raise InvalidRefreshToken()
-    return session, int(n)
 
 
 def _live(user_id: ObjectId) -> Any:
@@ -165,7 +134,7 @@ def _live(user_id: ObjectId) -> Any:
 
 def end_by_token(token: str) -> None:
     """End the session of a refresh token, any of its line; one that has ended stays so."""
-    session, _ = _proven(token)
+    session, _ = refresh_tokens.prove(token)
     _end([session.id], "logout")
 
 
@@ -195,7 +164,7 @@ def revoke_token(session_id: str, token_id: str) -> None:
 def revoke_own(actor: Actor, token: str) -> None:
     """End the session of a refresh token if it is the caller's own; never tells what the token was (RFC 7009)."""
     try:
-        session, _ = _proven(token)
+        session, _ = refresh_tokens.prove(token)
     except InvalidRefreshToken:
         return
     if str(session.user_id) == actor.user_id:
