@@ -6,7 +6,7 @@ Unauthenticated
 └── InvalidRefreshToken, RefreshTokenReused                   of a refresh token
 """
 
-from devicehub.core.errors import Conflict, Forbidden, InvalidInput, Unauthenticated
+from devicehub.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthenticated
 
 
 class InvalidCredentials(Unauthenticated):
@@ -49,6 +49,12 @@ class RefreshTokenReused(Unauthenticated):
     code = "REFRESH_TOKEN_REUSED"
     title = "Refresh token reused"
     detail = "This refresh token was used before, so somebody may have stolen it: its session has been ended."
+
+
+class SessionNotFound(NotFound):
+    code = "SESSION_NOT_FOUND"
+    title = "Session not found"
+    detail = "No live session {session_id} of yours."
 
 
 class NotAMember(Forbidden):

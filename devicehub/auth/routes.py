@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import request
+from flask import Response, request
 from flask.views import MethodView
 
 from devicehub.auth import errors, refresh_tokens, schemas, sessions
@@ -12,6 +12,9 @@ from devicehub.core.errors import Busy, Unauthenticated
 from devicehub.organizations import service as organizations
 from devicehub.web import identity
 from devicehub.web.blueprint import Blueprint
+from devicehub.web.pagination import take_page
+from devicehub.web.responses import json_response
+from devicehub.web.schemas import PageQuerySchema
 
 blp = Blueprint("auth", __name__, url_prefix="/api/auth", description="Accounts, sessions and tokens.")
 
@@ -88,6 +91,29 @@ class LogOutAll(MethodView):
         return {"revoked_sessions": auth.log_out_everywhere(identity.current_actor())}
 
 
+@blp.route("/sessions")
+class Sessions(MethodView):
+    @blp.guard()
+    @blp.arguments(PageQuerySchema, location="query")
+    @blp.response(200, schemas.SessionListSchema)
+    def get(self, query: dict[str, Any]) -> Response:
+        """List one's live sessions, the one used last first"""
+        return json_response(sessions.find(identity.current_actor(), take_page(query)))
+
+
+@blp.route("/sessions/<id:session_id>")
+class SessionById(MethodView):
+    @blp.guard()
+    @blp.response(204)
+    @blp.raises(errors.SessionNotFound)
+    def delete(self, session_id: str) -> None:
+        """End one of one's sessions
+
+        Its tokens are dead at once; what was connected with them is told so.
+        """
+        sessions.end_own(identity.current_actor(), session_id)
+
+
 @blp.route("/revoke")
 class Revoke(MethodView):
     @blp.guard()
@@ -107,7 +133,7 @@ class Revoke(MethodView):
         except errors.InvalidToken:
             return
         if claims["sub"] == actor.user_id:
-            sessions.revoke_token(claims["sid"], claims["jti"])
+            sessions.revoke_token(actor, claims["sid"], claims["jti"])
 
 
 def _place() -> tuple[str | None, str]:

@@ -4,8 +4,8 @@ from marshmallow import fields, validate
 
 from devicehub.organizations.schemas import OrganizationSchema
 from devicehub.users.schemas import UserSchema
-from devicehub.web.fields import Text
-from devicehub.web.schemas import Schema
+from devicehub.web.fields import Text, Timestamp
+from devicehub.web.schemas import Schema, envelope
 
 _ADDRESS = {"example": "ada@example.com"}
 _PASSWORD = {"format": "password", "example": "correct horse battery"}
@@ -69,6 +69,20 @@ class TokensSchema(Schema):
     refresh_expires_in = fields.Integer(required=True, metadata={"description": "Seconds.", "example": 604800})
     user = fields.Nested(UserSchema, required=True)
     organization = fields.Nested(OrganizationSchema, required=True)
+
+
+class SessionSchema(Schema):
+    id = fields.String(required=True, metadata={"example": "65f0a1b2c3d4e5f6a7b8c9d3"})
+    ip = fields.String(required=True, allow_none=True, metadata={"example": "192.0.2.7"})
+    user_agent = fields.String(required=True, allow_none=True, metadata={"example": "Mozilla/5.0 (X11; Linux)"})
+    created_at = Timestamp(required=True)
+    last_used_at = Timestamp(required=True, metadata={"description": "True to about a minute."})
+    current = fields.Boolean(
+        required=True, metadata={"description": "Whether it is the one that asks.", "example": True}
+    )
+
+
+SessionListSchema = envelope(SessionSchema)
 
 
 class RevokedSchema(Schema):

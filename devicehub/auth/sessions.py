@@ -4,18 +4,21 @@ Rotation is one conditional update; see RFC 9700 section 4.14 for why an old tok
 """
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from bson import ObjectId
 
+from devicehub.audit import service as audit
 from devicehub.auth import refresh_tokens, standing
-from devicehub.auth.errors import InvalidRefreshToken, NotAMember, RefreshTokenReused
+from devicehub.auth.errors import InvalidRefreshToken, NotAMember, RefreshTokenReused, SessionNotFound
 from devicehub.auth.models import Session
-from devicehub.core import clock, config, crypto
+from devicehub.core import clock, config, crypto, ids
 from devicehub.core.actor import Actor, Role
 from devicehub.core.events import emit
+from devicehub.core.paging import Page
+from devicehub.mail import service as mail
 from devicehub.organizations import service as organizations
 from devicehub.users.models import User
 
@@ -85,14 +88,14 @@ def rotate(token: str, *, ip: str | None, user_agent: str | None) -> Grant:
         )
     )
     if successor is None:
-        successor = _twin_or_thief(session, n, user_agent)
+        successor = _twin_or_thief(session, n, ip=ip, user_agent=user_agent)
     user: User | None = User.objects(id=session.user_id).first()
     if user is None:
         raise InvalidRefreshToken()
     return _grant(user, successor, organizations.memberships(str(user.id)))
 
 
-def _twin_or_thief(session: Session, n: int, user_agent: str | None) -> Session:
+def _twin_or_thief(session: Session, n: int, *, ip: str | None, user_agent: str | None) -> Session:
     """Somebody rotated before us: a second tab of the same browser moments ago, or whoever stole the token."""
     session = Session.objects(id=session.id).first()
     moment = clock.now()
@@ -103,10 +106,20 @@ def _twin_or_thief(session: Session, n: int, user_agent: str | None) -> Session:
         return session
     if session.n <= n:  # a token we have not handed out yet: only a restored backup knows such
         raise InvalidRefreshToken()
-    _end([session.id], "reuse")
-    actor = Actor(str(session.user_id), str(session.organization_id), "viewer", session_id=str(session.id))
-    emit("session.reused", actor, session_id=str(session.id))
+    if _end([session.id], "reuse"):
+        _tell_of_reuse(session, ip=ip, user_agent=user_agent)
     raise RefreshTokenReused()
+
+
+def _tell_of_reuse(session: Session, *, ip: str | None, user_agent: str | None) -> None:
+    """Let the owner know, and the audit trail: the older token may have been stolen, or the newer one."""
+    actor, session_id = replace(_owner(session), ip=ip), str(session.id)
+    emit("session.reused", actor, session_id=session_id)
+    audit.record(actor, "session.reused", target=session_id, outcome="refused")
+    user: User | None = User.objects(id=session.user_id).only("email").first()
+    if user is not None:
+        facts = {"at": clock.rfc3339(clock.now()), "ip": ip, "userAgent": user_agent}
+        mail.send("refresh_reused", user.email, facts, key=f"refresh_reused:{session_id}", user_id=actor.user_id)
 
 
 def _grant(user: User, session: Session, memberships: dict[str, Role]) -> Grant:
@@ -132,6 +145,27 @@ def _live(user_id: ObjectId) -> Any:
     return Session.objects(user_id=user_id, revoked_at=None, expires_at__gt=moment, ends_at__gt=moment)
 
 
+def find(actor: Actor, page: Page) -> dict[str, Any]:
+    """The caller's live sessions, the one used last first."""
+    live = _live(ObjectId(actor.user_id))
+    shown = live.order_by("-last_seen_at", "-id").skip(page.skip).limit(page.limit)
+    return {
+        "items": [_describe(session, actor) for session in shown],
+        "pagination": page.describe(live.count()),
+    }
+
+
+def _describe(session: Session, actor: Actor) -> dict[str, Any]:
+    return {
+        "id": str(session.id),
+        "ip": session.ip,
+        "userAgent": session.user_agent,
+        "createdAt": clock.rfc3339(session.created_at),
+        "lastUsedAt": clock.rfc3339(session.last_seen_at),
+        "current": str(session.id) == actor.session_id,
+    }
+
+
 def end_by_token(token: str) -> None:
     """End the session of a refresh token, any of its line; one that has ended stays so."""
     session, _ = refresh_tokens.prove(token)
@@ -143,6 +177,14 @@ def end(session_id: str, reason: str = "logout") -> None:
     _end([ObjectId(session_id)], reason)
 
 
+def end_own(actor: Actor, session_id: str) -> None:
+    """End one of the caller's live sessions; raises SessionNotFound."""
+    wanted = ids.parse(session_id)
+    session = _live(ObjectId(actor.user_id)).filter(id=wanted).only("id").first() if wanted else None
+    if session is None or not _end([session.id], "ended"):
+        raise SessionNotFound(session_id=session_id)
+
+
 def end_all(user_id: str, reason: str = "logout_all") -> int:
     """End every session of a user and outdate their access tokens; returns how many sessions lived."""
     live = list(_live(ObjectId(user_id)).scalar("id"))
@@ -152,13 +194,14 @@ def end_all(user_id: str, reason: str = "logout_all") -> int:
     return count
 
 
-def revoke_token(session_id: str, token_id: str) -> None:
+def revoke_token(actor: Actor, session_id: str, token_id: str) -> None:
     """End one access token by its jti; its session goes on."""
     Session._get_collection().update_one(
         {"_id": ObjectId(session_id)},
         {"$push": {"revoked_token_ids": {"$each": [token_id], "$slice": -MOST_REVOKED}}},
     )
     standing.forget_session(session_id)
+    emit("token.revoked", actor, session_id=session_id, token_id=token_id)
 
 
 def revoke_own(actor: Actor, token: str) -> None:
@@ -179,6 +222,11 @@ def _end(session_ids: list[ObjectId], reason: str) -> int:
     )
     standing.end_sessions([str(session_id) for session_id in session_ids])
     for session in Session.objects(id__in=session_ids).only("user_id", "organization_id"):
-        actor = Actor(str(session.user_id), str(session.organization_id), "viewer", session_id=str(session.id))
-        emit("session.ended", actor, session_id=str(session.id), reason=reason)
+        actor = _owner(session)
+        emit("session.ended", actor, session_id=actor.session_id, user_id=actor.user_id, reason=reason)
     return int(ended)
+
+
+def _owner(session: Session) -> Actor:
+    """Whose session it is, for what happens to it whoever makes it happen."""
+    return Actor(str(session.user_id), str(session.organization_id), "viewer", session_id=str(session.id))

@@ -8,11 +8,12 @@ each answer carries the name of its Redis and the cache's epoch, which whoever l
 
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 from bson import ObjectId
+from pymongo.errors import PyMongoError
 
 from devicehub.auth.errors import InvalidToken, TokenExpired, TokenRevoked, TokenStale
 from devicehub.auth.models import Session
@@ -29,6 +30,8 @@ _REMEMBER = """
 local known = redis.call('GET', KEYS[1])
 if known ~= ARGV[3] and known ~= ARGV[4] then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end
 """
+
+SEEN_EVERY = timedelta(minutes=1)
 
 State = dict[str, Any]
 
@@ -142,8 +145,16 @@ def _learn(key: str, stamp: bytes, state: State | None) -> State | None:
 def _read_session(session_id: str) -> State | None:
     wanted, moment = ids.parse(session_id), clock.now()
     live = Session.objects(id=wanted, revoked_at=None, expires_at__gt=moment, ends_at__gt=moment)
-    row = live.only("user_id", "revoked_token_ids").as_pymongo().first()
+    row = live.only("user_id", "revoked_token_ids", "last_seen_at").as_pymongo().first()
+    if row is not None and row["last_seen_at"] <= moment - SEEN_EVERY:
+        _note_use(row["_id"], moment)
     return row and {"user": str(row["user_id"]), "revoked": row.get("revoked_token_ids", [])}
+
+
+def _note_use(session_id: ObjectId, moment: datetime) -> None:
+    """Keep that a session is in use: here, where MongoDB is asked anyway, and once a minute at most."""
+    with suppress(PyMongoError):  # whoever asks has got their answer already
+        Session.objects(id=session_id, last_seen_at__lte=moment - SEEN_EVERY).update_one(set__last_seen_at=moment)
 
 
 def _read_user(user_id: str) -> State | None:

@@ -21,7 +21,13 @@ from tests.factories import PASSWORD, Account, make_account, make_device
 from tests.fuzz.conftest import Document
 
 TAGS = {"auth", "users", "devices", "monitoring"}
-ENDING = {"POST /api/auth/refresh", "POST /api/auth/logout", "POST /api/auth/logout-all", "POST /api/auth/revoke"}
+ENDING = {
+    "POST /api/auth/refresh",
+    "POST /api/auth/logout",
+    "POST /api/auth/logout-all",
+    "POST /api/auth/revoke",
+    "DELETE /api/auth/sessions/{session_id}",
+}
 CREATING = {"POST /api/devices", "POST /api/devices/batch"}
 
 # Of the document's examples. Its address and password are those of Ada, who exists.
@@ -41,6 +47,8 @@ def made_real(case: Case, caller: Account) -> None:
     """Put what exists where the document's examples stand, and where half of all well-formed ids do."""
     if REAL_IDS.fullmatch(str(case.path_parameters.get("device_id"))):
         case.path_parameters["device_id"] = make_device(caller.actor)["id"]
+    if REAL_IDS.fullmatch(str(case.path_parameters.get("session_id"))):
+        case.path_parameters["session_id"] = caller.actor.session_id
     for name in ("refreshToken", "token"):
         if isinstance(case.body, dict) and case.body.get(name) == REFRESH_TOKEN:
             case.body[name] = caller.refresh_token

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 
 from devicehub.auth import sessions
 from devicehub.core import mongo
-from tests.factories import make_account
+from tests.factories import log_in, make_account
 
 # Found by their _id without a plan, or the bookkeeping of MongoDB itself.
 OURS = ("users", "organizations", "sessions", "devices", "idempotency_keys", "leases", "system")
@@ -51,6 +51,8 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     client.patch(path, json={"name": "Renamed"})
     client.post(f"{path}/heartbeat", json={})
     client.get("/api/users/profile")
+    client.get("/api/auth/sessions")
+    client.delete(f"/api/auth/sessions/{log_in(account.email).actor.session_id}")
     client.patch("/api/users/profile", json={"name": "Grace"})
     client.delete(path)
     grant = sessions.rotate(account.refresh_token, ip=None, user_agent="tests")

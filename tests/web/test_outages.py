@@ -109,7 +109,8 @@ def perform(http: httpx.Client, operation: Operation, account: Account, device_i
     }
     body = {"json": operation.example | real.get(operation.path, {})} if operation.takes_body else {}
     headers = account.headers | {"User-Agent": "tests"}
-    return http.request(operation.method, operation.address(device_id), headers=headers, **body)
+    the_id = str(account.actor.session_id) if "{session_id}" in operation.path else device_id
+    return http.request(operation.method, operation.address(the_id), headers=headers, **body)
 
 
 def test_without_redis_everything_works_uncached(http: httpx.Client, without_redis: Outage) -> None:
