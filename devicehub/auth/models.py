@@ -10,7 +10,7 @@ from devicehub.core.documents import Document
 class Session(Document):
     """Nothing token-like is stored: `salt` and `n` are what the present refresh token's mac is made over.
 
-    `expires_at` slides with every rotation, `ends_at` does not.
+    It lives until the earlier of `expires_at`, which slides with every rotation, and `ends_at`, which does not.
     """
 
     meta: ClassVar[dict[str, Any]] = {"collection": "sessions"}

@@ -8,7 +8,7 @@ from flask.views import MethodView
 from devicehub.auth import errors, refresh_tokens, schemas, sessions
 from devicehub.auth import service as auth
 from devicehub.core import config
-from devicehub.core.errors import Busy, Unauthenticated
+from devicehub.core.errors import Busy, Forbidden, Unauthenticated
 from devicehub.organizations import service as organizations
 from devicehub.web import identity
 from devicehub.web.blueprint import Blueprint
@@ -57,6 +57,23 @@ class Refresh(MethodView):
         """
         ip, user_agent = _place()
         return _tokens(sessions.rotate(body["refresh_token"], ip=ip, user_agent=user_agent))
+
+
+@blp.route("/switch-organization")
+class SwitchOrganization(MethodView):
+    @blp.guard()
+    @blp.arguments(schemas.SwitchSchema)
+    @blp.response(200, schemas.TokensSchema)
+    @blp.raises(Forbidden, organizations.OrganizationNotFound)
+    def post(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Make another of one's organizations the active one of this session
+
+        The session goes on with a new pair of tokens, as after a refresh, and stays in that organization. Access
+        tokens of before speak for the organization they were made for until they end.
+        """
+        ip, user_agent = _place()
+        actor = identity.current_actor()
+        return _tokens(sessions.switch(actor, body["organization_id"], ip=ip, user_agent=user_agent))
 
 
 @blp.route("/logout")

@@ -61,6 +61,14 @@ class RevokeSchema(Schema):
     )
 
 
+class SwitchSchema(Schema):
+    organization_id = fields.String(
+        required=True,
+        validate=validate.Length(max=64),
+        metadata={"example": "65f0a1b2c3d4e5f6a7b8c9d1"},
+    )
+
+
 class TokensSchema(Schema):
     access_token = fields.String(required=True, metadata={"example": "eyJhbGciOiJIUzI1NiJ9.e30...."})
     refresh_token = fields.String(required=True, metadata=_REFRESH_TOKEN)

@@ -12,14 +12,22 @@ from bson import ObjectId
 
 from devicehub.audit import service as audit
 from devicehub.auth import refresh_tokens, standing
-from devicehub.auth.errors import InvalidRefreshToken, NotAMember, RefreshTokenReused, SessionNotFound
+from devicehub.auth.errors import (
+    InvalidRefreshToken,
+    NotAMember,
+    RefreshTokenReused,
+    SessionNotFound,
+    TokenRevoked,
+)
 from devicehub.auth.models import Session
 from devicehub.core import clock, config, crypto, ids
 from devicehub.core.actor import Actor, Role
+from devicehub.core.errors import Forbidden
 from devicehub.core.events import emit
 from devicehub.core.paging import Page
 from devicehub.mail import service as mail
 from devicehub.organizations import service as organizations
+from devicehub.users import service as users
 from devicehub.users.models import User
 
 TWIN_GRACE = timedelta(seconds=10)
@@ -54,7 +62,7 @@ def open_session(user: User, *, ip: str | None, user_agent: str | None) -> Grant
         salt=crypto.random_token(16),
         created_at=moment,
         last_seen_at=moment,
-        expires_at=min(ends_at, moment + timedelta(seconds=settings.refresh_token_ttl)),
+        expires_at=moment + timedelta(seconds=settings.refresh_token_ttl),
         ends_at=ends_at,
         ip=ip,
         user_agent=user_agent,
@@ -72,27 +80,49 @@ def rotate(token: str, *, ip: str | None, user_agent: str | None) -> Grant:
     the whole session has been ended.
     """
     session, n = refresh_tokens.prove(token)
-    moment = clock.now()
-    slid = moment + timedelta(seconds=config.current().refresh_token_ttl)
-    successor: Session | None = (
-        _live(session.user_id)
-        .filter(id=session.id, n=n)
-        .modify(
-            new=True,
-            inc__n=1,
-            set__rotated_at=moment,
-            set__last_seen_at=moment,
-            set__expires_at=min(session.ends_at, slid),
-            set__ip=ip,
-            set__user_agent=user_agent,
-        )
-    )
+    successor = _step(_live(session.user_id).filter(id=session.id, n=n), ip=ip, user_agent=user_agent)
     if successor is None:
         successor = _twin_or_thief(session, n, ip=ip, user_agent=user_agent)
     user: User | None = User.objects(id=session.user_id).first()
     if user is None:
         raise InvalidRefreshToken()
     return _grant(user, successor, organizations.memberships(str(user.id)))
+
+
+def switch(actor: Actor, organization_id: str, *, ip: str | None, user_agent: str | None) -> Grant:
+    """Make another of the caller's organizations the active one of their session.
+
+    Access tokens of before keep naming the one they were made for. Raises OrganizationNotFound for a stranger's.
+    """
+    organization, _ = organizations.get_for(actor.user_id, organization_id)
+    session = _step(own(actor), ip=ip, user_agent=user_agent, set__organization_id=organization.id)
+    if session is None:
+        raise TokenRevoked()
+    return _grant(users.get(actor.user_id), session, organizations.memberships(actor.user_id))
+
+
+def own(actor: Actor) -> Any:
+    """The session the caller asks with, if it lives; raises Forbidden for who asks without one."""
+    if actor.session_id is None:
+        raise Forbidden()
+    return _live(ObjectId(actor.user_id)).filter(id=ObjectId(actor.session_id))
+
+
+def _step(one: Any, *, ip: str | None, user_agent: str | None, **changes: Any) -> Session | None:
+    """Let a session take its next refresh token, in one conditional update; None if there is no such one."""
+    moment = clock.now()
+    slid = moment + timedelta(seconds=config.current().refresh_token_ttl)
+    session: Session | None = one.modify(
+        new=True,
+        inc__n=1,
+        set__rotated_at=moment,
+        set__last_seen_at=moment,
+        set__expires_at=slid,
+        set__ip=ip,
+        set__user_agent=user_agent,
+        **changes,
+    )
+    return session
 
 
 def _twin_or_thief(session: Session, n: int, *, ip: str | None, user_agent: str | None) -> Session:

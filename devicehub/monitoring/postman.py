@@ -36,6 +36,7 @@ VARIABLES = {
     "accessToken": "",
     "refreshToken": "",
     "spentAccessToken": "",
+    "organizationId": "",
     "deviceId": "",
     "sessionId": "",
     "listen": "",
@@ -60,7 +61,8 @@ _TOKENS = {"accessToken": "accessToken", "refreshToken": "refreshToken"}
 
 PARTS = {
     "POST /api/auth/signup": Part(before=_NEW_EMAIL),
-    "POST /api/auth/login": Part(keeps=_TOKENS),
+    "POST /api/auth/login": Part(keeps=_TOKENS | {"organizationId": "organization.id"}),
+    "POST /api/auth/switch-organization": Part(keeps=_TOKENS),
     "POST /api/auth/refresh": Part(before=_SET_ASIDE, keeps=_TOKENS),
     "POST /api/auth/revoke": Part(sends={"token": "spentAccessToken"}),
     "DELETE /api/auth/sessions/{session_id}": Part(needs="sessionId"),

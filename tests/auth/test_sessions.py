@@ -3,14 +3,18 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from flask.testing import FlaskClient
 
+from devicehub.auth import sessions
+from devicehub.auth.errors import TokenRevoked
 from devicehub.core import redis
 from devicehub.mail.models import Mail
 from tests.auth.test_routes import refresh
-from tests.factories import Account, log_in, make_account
+from tests.factories import Account, join, log_in, make_account
 
 SESSIONS = "/api/auth/sessions"
+SWITCH = "/api/auth/switch-organization"
 PROFILE = "/api/users/profile"
 UNKNOWN = "65f0a1b2c3d4e5f6a7b8c9d2"
 
@@ -107,6 +111,67 @@ def test_use_moves_the_time_of_last_use_once_a_minute_at_most(client: FlaskClien
     assert moved - began > timedelta(minutes=1)
     clock(59)
     assert last_use() == moved
+
+
+def switch(client: FlaskClient, account: Account, organization_id: Any) -> Any:
+    headers = account.headers | {"User-Agent": "tests"}
+    return client.post(SWITCH, json={"organizationId": organization_id}, headers=headers)
+
+
+def organization_of(client: FlaskClient, tokens: Any) -> str:
+    """Which organization a pair of tokens speaks for: where its devices are registered."""
+    headers = {"Authorization": f"Bearer {tokens['accessToken']}"}
+    made = client.post("/api/devices", json={"name": "Boiler", "type": "sensor"}, headers=headers)
+    return str(made.json["organizationId"])
+
+
+def test_a_stranger_switches_nothing(client: FlaskClient) -> None:
+    answer = client.post(SWITCH, json={"organizationId": UNKNOWN})
+    assert (answer.status_code, answer.json["code"]) == (401, "AUTHENTICATION_REQUIRED")
+
+
+def test_switching_renews_the_session_in_the_other_organization_and_there_it_stays(client: FlaskClient) -> None:
+    ada, theirs = make_account(), make_account().actor.organization_id
+    join(ada, theirs, role="operator")
+    switched = switch(client, ada, theirs)
+    assert switched.status_code == 200
+    assert (switched.json["organization"]["id"], switched.json["organization"]["role"]) == (theirs, "operator")
+    assert organization_of(client, switched.json) == theirs
+    again = refresh(client, switched.json["refreshToken"], **{"User-Agent": "tests"})
+    assert again.json["organization"]["id"] == organization_of(client, again.json) == theirs
+    assert len(listed(client, ada)["items"]) == 1
+
+
+def test_an_access_token_of_before_speaks_for_its_own_organization_to_its_end(client: FlaskClient) -> None:
+    ada, theirs = make_account(), make_account().actor.organization_id
+    join(ada, theirs, role="operator")
+    switch(client, ada, theirs)
+    assert organization_of(client, {"accessToken": ada.access_token}) == ada.actor.organization_id
+
+
+def test_switching_uses_the_refresh_token_up(client: FlaskClient, clock: Any) -> None:
+    ada = make_account()
+    switched = switch(client, ada, ada.actor.organization_id).json
+    twin = refresh(client, ada.refresh_token, **{"User-Agent": "tests"})
+    assert twin.json["refreshToken"] == switched["refreshToken"]
+    clock(11)
+    reused = refresh(client, ada.refresh_token, **{"User-Agent": "tests"})
+    assert reused.json["code"] == "REFRESH_TOKEN_REUSED"
+
+
+def test_a_strangers_organization_is_as_unknown_as_one_that_never_was(client: FlaskClient) -> None:
+    ada, other = make_account(), make_account()
+    for organization_id in (other.actor.organization_id, UNKNOWN, "x", ""):
+        answer = switch(client, ada, organization_id)
+        assert (answer.status_code, answer.json["code"]) == (404, "ORGANIZATION_NOT_FOUND")
+    assert refresh(client, ada.refresh_token).status_code == 200
+
+
+def test_a_session_that_ends_meanwhile_is_not_switched(client: FlaskClient) -> None:
+    ada = make_account()
+    client.post("/api/auth/logout", headers=ada.headers)
+    with pytest.raises(TokenRevoked):
+        sessions.switch(ada.actor, ada.actor.organization_id, ip=None, user_agent=None)
 
 
 def test_revoking_a_token_is_told(client: FlaskClient, told: Any) -> None:

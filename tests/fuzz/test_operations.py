@@ -23,6 +23,7 @@ from tests.fuzz.conftest import Document
 TAGS = {"auth", "users", "devices", "monitoring"}
 ENDING = {
     "POST /api/auth/refresh",
+    "POST /api/auth/switch-organization",
     "POST /api/auth/logout",
     "POST /api/auth/logout-all",
     "POST /api/auth/revoke",
@@ -32,6 +33,7 @@ CREATING = {"POST /api/devices", "POST /api/devices/batch"}
 
 # Of the document's examples. Its address and password are those of Ada, who exists.
 REFRESH_TOKEN = "dhr1.65f0....0.b1f..."
+ORGANIZATION_ID = "65f0a1b2c3d4e5f6a7b8c9d1"
 REAL_IDS = re.compile("[0-7][0-9a-fA-F]{23}")
 
 
@@ -49,6 +51,8 @@ def made_real(case: Case, caller: Account) -> None:
         case.path_parameters["device_id"] = make_device(caller.actor)["id"]
     if REAL_IDS.fullmatch(str(case.path_parameters.get("session_id"))):
         case.path_parameters["session_id"] = caller.actor.session_id
+    if isinstance(case.body, dict) and case.body.get("organizationId") == ORGANIZATION_ID:
+        case.body["organizationId"] = caller.actor.organization_id
     for name in ("refreshToken", "token"):
         if isinstance(case.body, dict) and case.body.get(name) == REFRESH_TOKEN:
             case.body[name] = caller.refresh_token

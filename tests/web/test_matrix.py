@@ -162,6 +162,8 @@ def test_what_is_missing_is_named(ask: Any, own_id: str) -> None:
 )
 def test_what_is_unknown_in_a_body_is_named(ask: Any, own_id: str, key: str) -> None:
     for operation in with_body():
+        if key in operation.body["properties"]:
+            continue
         answer = ask(operation, own_id, json=operation.example | {key: "x"})
         problem = must_be(answer, 422, "VALIDATION_ERROR", operation, key)
         assert list(problem["errors"]) == [key], f"{operation}: {key}"

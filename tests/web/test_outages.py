@@ -105,6 +105,7 @@ def perform(http: httpx.Client, operation: Operation, account: Account, device_i
         "/api/auth/signup": {"email": f"new-{account.email}"},
         "/api/auth/login": {"email": account.email, "password": PASSWORD},
         "/api/auth/refresh": {"refreshToken": account.refresh_token},
+        "/api/auth/switch-organization": {"organizationId": account.actor.organization_id},
         "/api/auth/revoke": {"token": account.refresh_token},
     }
     body = {"json": operation.example | real.get(operation.path, {})} if operation.takes_body else {}
