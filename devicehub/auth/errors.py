@@ -6,13 +6,30 @@ Unauthenticated
 └── InvalidRefreshToken, RefreshTokenReused                   of a refresh token
 """
 
-from devicehub.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthenticated
+from devicehub.core.errors import (
+    Conflict,
+    DeviceHubError,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    Unauthenticated,
+)
 
 
 class InvalidCredentials(Unauthenticated):
     code = "INVALID_CREDENTIALS"
     title = "Invalid credentials"
     detail = "The e-mail address and the password do not go together."
+
+
+class AccountLocked(DeviceHubError):
+    status = 423
+    code = "ACCOUNT_LOCKED"
+    title = "Account locked"
+    detail = "Too many wrong passwords for this address; `Retry-After` says when to try again from here."
+
+    def __init__(self, *, retry_after: int) -> None:
+        super().__init__(headers={"Retry-After": str(retry_after)})
 
 
 class InvalidToken(Unauthenticated):

@@ -26,6 +26,7 @@ class Session(Document):
     last_seen_at = DateTimeField(required=True)
     ip = StringField()
     user_agent = StringField()
+    place = StringField()
     revoked_token_ids = ListField(StringField())
     revoked_at = DateTimeField()
     reason = StringField()

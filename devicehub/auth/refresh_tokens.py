@@ -1,8 +1,9 @@
 """Refresh tokens: `dhr1.<session>.<n>.<mac>`. Nothing of one is stored but the session's `n` and salt."""
 
+from devicehub.auth import proofs
 from devicehub.auth.errors import InvalidRefreshToken
 from devicehub.auth.models import Session
-from devicehub.core import config, crypto, ids, mongo
+from devicehub.core import config, crypto, ids
 
 PREFIX = "dhr1"
 
@@ -33,10 +34,4 @@ def prove(token: str) -> tuple[Session, int]:
 
 
 def _mac(session: Session, n: int) -> str:
-    return crypto.mac(config.current().jwt_refresh_secret, session.id, n, session.salt, epoch())
-
-
-def epoch() -> int:
-    """Raised when a backup is restored: or tokens used since would live again."""
-    row = mongo.database()["system"].find_one({"_id": "token_epoch"})
-    return int(row["value"]) if row else 0
+    return crypto.mac(config.current().jwt_refresh_secret, session.id, n, session.salt, proofs.epoch())

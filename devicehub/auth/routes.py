@@ -35,10 +35,14 @@ class SignUp(MethodView):
 class LogIn(MethodView):
     @blp.public(limit="auth")
     @blp.arguments(schemas.LogInSchema)
-    @blp.response(200, schemas.TokensSchema)
-    @blp.raises(errors.InvalidCredentials, errors.NotAMember, Busy)
+    @blp.response(200, schemas.SignedInSchema)
+    @blp.raises(errors.InvalidCredentials, errors.AccountLocked, errors.NotAMember, Busy)
     def post(self, credentials: dict[str, Any]) -> dict[str, Any]:
-        """Open a session"""
+        """Open a session
+
+        Five wrong passwords for an address within 15 minutes lock it for who sends them, for a minute and longer
+        with each further one; known devices, and people elsewhere, still get in.
+        """
         ip, user_agent = _place()
         return _tokens(auth.log_in(**credentials, ip=ip, user_agent=user_agent))
 
@@ -162,6 +166,7 @@ def _tokens(grant: sessions.Grant) -> dict[str, Any]:
     return {
         "access_token": identity.mint(grant),
         "refresh_token": grant.refresh_token,
+        "device_token": grant.device_token,
         "token_type": "Bearer",
         "expires_in": settings.access_token_ttl,
         "refresh_expires_in": settings.refresh_token_ttl,

@@ -10,6 +10,7 @@ from devicehub.web.schemas import Schema, envelope
 _ADDRESS = {"example": "ada@example.com"}
 _PASSWORD = {"format": "password", "example": "correct horse battery"}
 _REFRESH_TOKEN = {"example": "dhr1.65f0....0.b1f..."}
+_DEVICE_TOKEN = {"example": "dhl1.65f0....0.3f0c....1790000000.c2a..."}
 
 
 def _email() -> fields.Email:
@@ -43,6 +44,10 @@ class SignedUpSchema(Schema):
 class LogInSchema(Schema):
     email = _email()
     password = fields.String(required=True, validate=validate.Length(max=200), metadata=_PASSWORD)
+    device_token = fields.String(
+        validate=validate.Length(max=512),
+        metadata={"description": "What signing in on this device answered before."} | _DEVICE_TOKEN,
+    )
 
 
 class RefreshSchema(Schema):
@@ -77,6 +82,17 @@ class TokensSchema(Schema):
     refresh_expires_in = fields.Integer(required=True, metadata={"description": "Seconds.", "example": 604800})
     user = fields.Nested(UserSchema, required=True)
     organization = fields.Nested(OrganizationSchema, required=True)
+
+
+class SignedInSchema(TokensSchema):
+    device_token = fields.String(
+        required=True,
+        metadata={
+            "description": "Keep it on this device, for 90 days, and send it with the next sign-in: then failures "
+            "of others do not lock it out, and nobody is mailed of a new place."
+        }
+        | _DEVICE_TOKEN,
+    )
 
 
 class SessionSchema(Schema):

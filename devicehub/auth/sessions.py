@@ -11,7 +11,7 @@ from typing import Any
 from bson import ObjectId
 
 from devicehub.audit import service as audit
-from devicehub.auth import refresh_tokens, standing
+from devicehub.auth import places, refresh_tokens, standing
 from devicehub.auth.errors import (
     InvalidRefreshToken,
     NotAMember,
@@ -46,6 +46,7 @@ class Grant:
     session_id: str
     token_version: int
     refresh_token: str
+    device_token: str = ""  # of a grant for a password
 
 
 def open_session(user: User, *, ip: str | None, user_agent: str | None) -> Grant:
@@ -66,11 +67,18 @@ def open_session(user: User, *, ip: str | None, user_agent: str | None) -> Grant
         ends_at=ends_at,
         ip=ip,
         user_agent=user_agent,
+        place=places.fingerprint(ip, user_agent),
     )
     session.save(force_insert=True)
     surplus = _live(user.id).order_by("-last_seen_at", "-id").skip(settings.sessions_per_user).scalar("id")
     _end(list(surplus), "limit")
     return _grant(user, session, memberships)
+
+
+def has_been_at(user: User, *, ip: str | None, user_agent: str | None) -> bool:
+    """Whether a session of the user's, of the last month, was used from this network with this browser."""
+    place = places.fingerprint(ip, user_agent)
+    return Session.objects(user_id=user.id, place=place).only("id").first() is not None
 
 
 def rotate(token: str, *, ip: str | None, user_agent: str | None) -> Grant:
@@ -120,6 +128,7 @@ def _step(one: Any, *, ip: str | None, user_agent: str | None, **changes: Any) -
         set__expires_at=slid,
         set__ip=ip,
         set__user_agent=user_agent,
+        set__place=places.fingerprint(ip, user_agent),
         **changes,
     )
     return session

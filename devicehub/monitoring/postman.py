@@ -35,6 +35,7 @@ VARIABLES = {
     "password": "correct horse battery",
     "accessToken": "",
     "refreshToken": "",
+    "deviceToken": "",
     "spentAccessToken": "",
     "organizationId": "",
     "deviceId": "",
@@ -61,7 +62,9 @@ _TOKENS = {"accessToken": "accessToken", "refreshToken": "refreshToken"}
 
 PARTS = {
     "POST /api/auth/signup": Part(before=_NEW_EMAIL),
-    "POST /api/auth/login": Part(keeps=_TOKENS | {"organizationId": "organization.id"}),
+    "POST /api/auth/login": Part(
+        keeps=_TOKENS | {"deviceToken": "deviceToken", "organizationId": "organization.id"}
+    ),
     "POST /api/auth/switch-organization": Part(keeps=_TOKENS),
     "POST /api/auth/refresh": Part(before=_SET_ASIDE, keeps=_TOKENS),
     "POST /api/auth/revoke": Part(sends={"token": "spentAccessToken"}),

@@ -8,15 +8,21 @@ from devicehub.core.documents import Document
 
 
 class User(Document):
-    """`email` is kept in lower case and unique; `token_version` outdates every access token when raised."""
+    """`email` is kept in lower case and unique; `token_version` outdates every access token when raised.
+
+    `password_version` is raised with each new password, and ends all that was granted for the one before.
+    """
 
     meta: ClassVar[dict[str, Any]] = {"collection": "users"}
 
     name = StringField(required=True)
     email = StringField(required=True)
     password_hash = StringField(required=True)
+    previous_password_hash = StringField()
+    password_version = IntField(default=0)
     role = StringField(choices=("user", "admin"), default="user")
     token_version = IntField(default=0)
     revision = IntField(default=1)
+    first_sign_in_at = DateTimeField()
     created_at = DateTimeField(required=True)
     updated_at = DateTimeField(required=True)

@@ -62,7 +62,7 @@ _ON_WHAT_PASSES: Headers = {
         "schema": {"type": "integer", "minimum": 1},
     },
 }
-_PASSES = (429, 503)
+_PASSES = (423, 429, 503)
 
 _DESCRIPTION = """\
 Sign in, register devices, see which are alive now.

@@ -8,10 +8,19 @@ from flask.testing import FlaskClient
 
 from devicehub.auth import sessions
 from devicehub.core import mongo
-from tests.factories import log_in, make_account
+from tests.factories import PASSWORD, log_in, make_account
 
 # Found by their _id without a plan, or the bookkeeping of MongoDB itself.
-OURS = ("users", "organizations", "sessions", "devices", "idempotency_keys", "leases", "system")
+OURS = (
+    "users",
+    "organizations",
+    "sessions",
+    "devices",
+    "idempotency_keys",
+    "leases",
+    "system",
+    "sign_in_failures",
+)
 
 
 @pytest.fixture
@@ -51,6 +60,8 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     client.patch(path, json={"name": "Renamed"})
     client.post(f"{path}/heartbeat", json={})
     client.get("/api/users/profile")
+    for password in ("wrong horse battery", PASSWORD):
+        client.post("/api/auth/login", json={"email": account.email, "password": password})
     client.get("/api/auth/sessions")
     client.delete(f"/api/auth/sessions/{log_in(account.email).actor.session_id}")
     client.patch("/api/users/profile", json={"name": "Grace"})

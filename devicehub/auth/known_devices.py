@@ -1,0 +1,28 @@
+"""Known devices: a browser or app that somebody has signed in with.
+
+Signing in answers a token that says so for 90 days; sent along with the next sign-in it makes that one of a known
+device, which no stranger's failures lock out. It opens nothing by itself, and a new password ends it.
+"""
+
+from datetime import timedelta
+
+from devicehub.auth import proofs
+from devicehub.core import crypto
+from devicehub.users.models import User
+
+PREFIX = "dhl1"
+LIFE = timedelta(days=90)
+
+
+def issue(user: User, device_id: str | None = None) -> str:
+    """The token of a device that `user` has just signed in with, known before as `device_id` or new."""
+    return proofs.seal(PREFIX, user.id, user.password_version, device_id or crypto.random_token(12), life=LIFE)
+
+
+def recognize(token: str | None, user: User | None) -> str | None:
+    """Which of the user's known devices a token is of; None for anything else."""
+    facts = proofs.unseal(PREFIX, token) if token and user is not None else None
+    if facts is None or user is None:
+        return None
+    user_id, version, device_id = facts
+    return device_id if (user_id, version) == (str(user.id), str(user.password_version)) else None
