@@ -2,9 +2,24 @@
 
 from typing import Any, ClassVar
 
-from mongoengine import DateTimeField, IntField, ListField, ObjectIdField, StringField
+from bson import ObjectId
+from mongoengine import DateTimeField, IntField, ListField, ObjectIdField, QuerySet, StringField
 
+from devicehub.core import clock
 from devicehub.core.documents import Document
+
+
+class SessionQuerySet(QuerySet):
+    """Sessions that live."""
+
+    def live(self) -> Any:
+        """Those that may be used now."""
+        moment = clock.now()
+        return self.filter(revoked_at=None, expires_at__gt=moment, ends_at__gt=moment)
+
+    def live_of(self, user_id: ObjectId | str) -> Any:
+        """Those of one user."""
+        return self.live().filter(user_id=ObjectId(user_id))
 
 
 class Session(Document):
@@ -13,7 +28,7 @@ class Session(Document):
     It lives until the earlier of `expires_at`, which slides with every rotation, and `ends_at`, which does not.
     """
 
-    meta: ClassVar[dict[str, Any]] = {"collection": "sessions"}
+    meta: ClassVar[dict[str, Any]] = {"collection": "sessions", "queryset_class": SessionQuerySet}
 
     user_id = ObjectIdField(required=True)
     organization_id = ObjectIdField(required=True)

@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response, request
 from flask.views import MethodView
 
-from devicehub.auth import errors, refresh_tokens, schemas, sessions
+from devicehub.auth import errors, refresh_tokens, revocation, schemas, sessions
 from devicehub.auth import service as auth
 from devicehub.core import config
 from devicehub.core.errors import Busy, Forbidden, Unauthenticated
@@ -93,14 +93,14 @@ class LogOut(MethodView):
         A refresh token of it suffices; doing it again is fine.
         """
         if token := body.get("refresh_token"):
-            sessions.end_by_token(token)
+            revocation.end_by_token(token)
             return
         try:
             actor = identity.current_actor()
         except errors.TokenRevoked:
             return
         if actor.session_id:
-            sessions.end(actor.session_id)
+            revocation.end(actor.session_id)
 
 
 @blp.route("/logout-all")
@@ -132,7 +132,7 @@ class SessionById(MethodView):
 
         Its tokens are dead at once; what was connected with them is told so.
         """
-        sessions.end_own(identity.current_actor(), session_id)
+        revocation.end_own(identity.current_actor(), session_id)
 
 
 @blp.route("/revoke")
@@ -147,14 +147,14 @@ class Revoke(MethodView):
         """
         actor, token = identity.current_actor(), body["token"]
         if refresh_tokens.is_one(token):
-            sessions.revoke_own(actor, token)
+            revocation.revoke_own(actor, token)
             return
         try:
             claims = identity.decode(token, accept_expired=True)
         except errors.InvalidToken:
             return
         if claims["sub"] == actor.user_id:
-            sessions.revoke_token(actor, claims["sid"], claims["jti"])
+            revocation.revoke_token(actor, claims["sid"], claims["jti"])
 
 
 def _place() -> tuple[str | None, str]:

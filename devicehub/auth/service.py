@@ -6,7 +6,7 @@ from typing import Any
 from bson import ObjectId
 from mongoengine.errors import NotUniqueError
 
-from devicehub.auth import known_devices, lockout, passwords, sessions
+from devicehub.auth import known_devices, lockout, passwords, revocation, sessions
 from devicehub.auth.errors import EmailAlreadyExists, InvalidCredentials, RoleNotYours
 from devicehub.auth.sessions import Grant
 from devicehub.core import clock
@@ -90,7 +90,7 @@ def _is_first(user: User) -> bool:
 
 def log_out_everywhere(actor: Actor) -> int:
     """End every session of the caller; returns how many there were."""
-    return sessions.end_all(actor.user_id)
+    return revocation.end_all(actor.user_id)
 
 
 def describe_grant(grant: Grant) -> dict[str, Any]:

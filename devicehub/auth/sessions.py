@@ -1,4 +1,4 @@
-"""Sessions: opening, rotation of their refresh tokens, the twin's grace, theft, and the end.
+"""Sessions: opening, rotation of their refresh tokens, the twin's grace, and theft.
 
 Rotation is one conditional update; see RFC 9700 section 4.14 for why an old token ends its whole family.
 """
@@ -11,16 +11,15 @@ from typing import Any
 from bson import ObjectId
 
 from devicehub.audit import service as audit
-from devicehub.auth import places, refresh_tokens, standing
+from devicehub.auth import places, refresh_tokens, revocation
 from devicehub.auth.errors import (
     InvalidRefreshToken,
     NotAMember,
     RefreshTokenReused,
-    SessionNotFound,
     TokenRevoked,
 )
 from devicehub.auth.models import Session
-from devicehub.core import clock, config, crypto, ids
+from devicehub.core import clock, config, crypto
 from devicehub.core.actor import Actor, Role
 from devicehub.core.errors import Forbidden
 from devicehub.core.events import emit
@@ -31,8 +30,6 @@ from devicehub.users import service as users
 from devicehub.users.models import User
 
 TWIN_GRACE = timedelta(seconds=10)
-# A session is granted at most 30 access tokens a minute of 15 minutes each: the last 500 are all that may live.
-MOST_REVOKED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +67,13 @@ def open_session(user: User, *, ip: str | None, user_agent: str | None) -> Grant
         place=places.fingerprint(ip, user_agent),
     )
     session.save(force_insert=True)
-    surplus = _live(user.id).order_by("-last_seen_at", "-id").skip(settings.sessions_per_user).scalar("id")
-    _end(list(surplus), "limit")
+    surplus = (
+        Session.objects.live_of(user.id)
+        .order_by("-last_seen_at", "-id")
+        .skip(settings.sessions_per_user)
+        .scalar("id")
+    )
+    revocation.end_these(list(surplus), "limit")
     return _grant(user, session, memberships)
 
 
@@ -88,7 +90,9 @@ def rotate(token: str, *, ip: str | None, user_agent: str | None) -> Grant:
     the whole session has been ended.
     """
     session, n = refresh_tokens.prove(token)
-    successor = _step(_live(session.user_id).filter(id=session.id, n=n), ip=ip, user_agent=user_agent)
+    successor = _step(
+        Session.objects.live_of(session.user_id).filter(id=session.id, n=n), ip=ip, user_agent=user_agent
+    )
     if successor is None:
         successor = _twin_or_thief(session, n, ip=ip, user_agent=user_agent)
     user: User | None = User.objects(id=session.user_id).first()
@@ -113,7 +117,7 @@ def own(actor: Actor) -> Any:
     """The session the caller asks with, if it lives; raises Forbidden for who asks without one."""
     if actor.session_id is None:
         raise Forbidden()
-    return _live(ObjectId(actor.user_id)).filter(id=ObjectId(actor.session_id))
+    return Session.objects.live_of(actor.user_id).filter(id=ObjectId(actor.session_id))
 
 
 def _step(one: Any, *, ip: str | None, user_agent: str | None, **changes: Any) -> Session | None:
@@ -145,14 +149,14 @@ def _twin_or_thief(session: Session, n: int, *, ip: str | None, user_agent: str 
         return session
     if session.n <= n:  # a token we have not handed out yet: only a restored backup knows such
         raise InvalidRefreshToken()
-    if _end([session.id], "reuse"):
+    if revocation.end_these([session.id], "reuse"):
         _tell_of_reuse(session, ip=ip, user_agent=user_agent)
     raise RefreshTokenReused()
 
 
 def _tell_of_reuse(session: Session, *, ip: str | None, user_agent: str | None) -> None:
     """Let the owner know, and the audit trail: the older token may have been stolen, or the newer one."""
-    actor, session_id = replace(_owner(session), ip=ip), str(session.id)
+    actor, session_id = replace(revocation.owner(session), ip=ip), str(session.id)
     emit("session.reused", actor, session_id=session_id)
     audit.record(actor, "session.reused", target=session_id, outcome="refused")
     user: User | None = User.objects(id=session.user_id).only("email").first()
@@ -179,14 +183,9 @@ def _grant(user: User, session: Session, memberships: dict[str, Role]) -> Grant:
     )
 
 
-def _live(user_id: ObjectId) -> Any:
-    moment = clock.now()
-    return Session.objects(user_id=user_id, revoked_at=None, expires_at__gt=moment, ends_at__gt=moment)
-
-
 def find(actor: Actor, page: Page) -> dict[str, Any]:
     """The caller's live sessions, the one used last first."""
-    live = _live(ObjectId(actor.user_id))
+    live = Session.objects.live_of(actor.user_id)
     shown = live.order_by("-last_seen_at", "-id").skip(page.skip).limit(page.limit)
     return {
         "items": [_describe(session, actor) for session in shown],
@@ -203,69 +202,3 @@ def _describe(session: Session, actor: Actor) -> dict[str, Any]:
         "lastUsedAt": clock.rfc3339(session.last_seen_at),
         "current": str(session.id) == actor.session_id,
     }
-
-
-def end_by_token(token: str) -> None:
-    """End the session of a refresh token, any of its line; one that has ended stays so."""
-    session, _ = refresh_tokens.prove(token)
-    _end([session.id], "logout")
-
-
-def end(session_id: str, reason: str = "logout") -> None:
-    """End one session: its refresh and access tokens are dead at once."""
-    _end([ObjectId(session_id)], reason)
-
-
-def end_own(actor: Actor, session_id: str) -> None:
-    """End one of the caller's live sessions; raises SessionNotFound."""
-    wanted = ids.parse(session_id)
-    session = _live(ObjectId(actor.user_id)).filter(id=wanted).only("id").first() if wanted else None
-    if session is None or not _end([session.id], "ended"):
-        raise SessionNotFound(session_id=session_id)
-
-
-def end_all(user_id: str, reason: str = "logout_all") -> int:
-    """End every session of a user and outdate their access tokens; returns how many sessions lived."""
-    live = list(_live(ObjectId(user_id)).scalar("id"))
-    User.objects(id=ObjectId(user_id)).update_one(inc__token_version=1)
-    count = _end(live, reason)
-    standing.forget_user(user_id)
-    return count
-
-
-def revoke_token(actor: Actor, session_id: str, token_id: str) -> None:
-    """End one access token by its jti; its session goes on."""
-    Session._get_collection().update_one(
-        {"_id": ObjectId(session_id)},
-        {"$push": {"revoked_token_ids": {"$each": [token_id], "$slice": -MOST_REVOKED}}},
-    )
-    standing.forget_session(session_id)
-    emit("token.revoked", actor, session_id=session_id, token_id=token_id)
-
-
-def revoke_own(actor: Actor, token: str) -> None:
-    """End the session of a refresh token if it is the caller's own; never tells what the token was (RFC 7009)."""
-    try:
-        session, _ = refresh_tokens.prove(token)
-    except InvalidRefreshToken:
-        return
-    if str(session.user_id) == actor.user_id:
-        _end([session.id], "revoked")
-
-
-def _end(session_ids: list[ObjectId], reason: str) -> int:
-    if not session_ids:
-        return 0
-    ended = Session.objects(id__in=session_ids, revoked_at=None).update(
-        set__revoked_at=clock.now(), set__reason=reason
-    )
-    standing.end_sessions([str(session_id) for session_id in session_ids])
-    for session in Session.objects(id__in=session_ids).only("user_id", "organization_id"):
-        actor = _owner(session)
-        emit("session.ended", actor, session_id=actor.session_id, user_id=actor.user_id, reason=reason)
-    return int(ended)
-
-
-def _owner(session: Session) -> Actor:
-    """Whose session it is, for what happens to it whoever makes it happen."""
-    return Actor(str(session.user_id), str(session.organization_id), "viewer", session_id=str(session.id))

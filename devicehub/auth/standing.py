@@ -144,7 +144,7 @@ def _learn(key: str, stamp: bytes, state: State | None) -> State | None:
 
 def _read_session(session_id: str) -> State | None:
     wanted, moment = ids.parse(session_id), clock.now()
-    live = Session.objects(id=wanted, revoked_at=None, expires_at__gt=moment, ends_at__gt=moment)
+    live = Session.objects.live().filter(id=wanted)
     row = live.only("user_id", "revoked_token_ids", "last_seen_at").as_pymongo().first()
     if row is not None and row["last_seen_at"] <= moment - SEEN_EVERY:
         _note_use(row["_id"], moment)

@@ -12,7 +12,7 @@ import websocket
 from flask import Flask
 from flask.testing import EnvironBuilder
 
-from devicehub.auth import sessions
+from devicehub.auth import revocation, sessions
 from devicehub.core import redis
 from devicehub.core.actor import Actor
 from devicehub.devices import heartbeats
@@ -100,7 +100,7 @@ def test_a_stranger_is_refused_and_told_why(live_server: LiveServer, auth: Any, 
 
 def test_a_token_whose_session_has_ended_is_refused(live_server: LiveServer) -> None:
     account = make_account()
-    sessions.end(account.actor.session_id or "")
+    revocation.end(account.actor.session_id or "")
     with refused(live_server.url, auth={"token": account.access_token}) as reason:
         assert reason()["data"]["code"] == "TOKEN_REVOKED"
 
@@ -218,7 +218,7 @@ def test_another_organization_hears_nothing(live_server: LiveServer) -> None:
 def test_a_token_that_has_ended_is_refused_at_the_next_event(live_server: LiveServer) -> None:
     account = make_account()
     with socket_of(live_server.url, account) as socket:
-        sessions.end(account.actor.session_id or "")
+        revocation.end(account.actor.session_id or "")
         answer = socket.call("join-organization", {"organizationId": account.actor.organization_id})
         assert answer["error"]["code"] == "TOKEN_REVOKED"
 
@@ -264,7 +264,7 @@ def test_a_connection_is_renewed_in_place(live_server: LiveServer) -> None:
     account = make_account()
     with socket_of(live_server.url, account) as socket:
         newer = _token_of(account)
-        sessions.end(account.actor.session_id or "")
+        revocation.end(account.actor.session_id or "")
         answer = socket.call("authenticate", {"token": newer})
         assert answer["ok"] and answer["organizationId"] == account.actor.organization_id
         assert socket.call("device-unsubscribe", {"deviceId": UNKNOWN})["ok"]
