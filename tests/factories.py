@@ -7,11 +7,12 @@ from typing import Any
 from bson import ObjectId
 from flask import Flask
 
+from devicehub.auth import resets, standing
 from devicehub.auth import service as auth
-from devicehub.auth import standing
 from devicehub.core import clock
 from devicehub.core.actor import Actor, Role
 from devicehub.devices import service as devices
+from devicehub.mail.models import Mail
 from devicehub.organizations.models import Member, Organization
 from devicehub.web import identity
 
@@ -63,6 +64,13 @@ def log_in(email: str) -> Account:
     with app.app_context():
         token = identity.mint(grant)
         return Account(email, identity.authenticate(token), token, grant.refresh_token)
+
+
+def make_code(email: str) -> tuple[str, str]:
+    """A challenge for a lost password, and the code that was mailed for it."""
+    challenge_id = resets.begin(email)
+    resets.send_code(challenge_id, attempt=1)
+    return challenge_id, Mail.objects(key=f"otp:{challenge_id}:1").first().data["code"]
 
 
 def make_device(actor: Actor, **fields: Any) -> dict[str, Any]:

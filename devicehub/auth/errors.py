@@ -2,6 +2,7 @@
 
 Unauthenticated
 ├── InvalidCredentials
+├── InvalidOtp, InvalidResetToken                             of one who has lost the password
 ├── InvalidToken, TokenExpired, TokenRevoked, TokenStale      of an access token
 └── InvalidRefreshToken, RefreshTokenReused                   of a refresh token
 """
@@ -32,10 +33,23 @@ class AccountLocked(DeviceHubError):
         super().__init__(headers={"Retry-After": str(retry_after)})
 
 
+class InvalidOtp(Unauthenticated):
+    code = "INVALID_OTP"
+    title = "Invalid one-time code"
+    detail = "This is not the code, or it is used up or too old; `attemptsRemaining` says how often to try yet."
+
+    def __init__(self, *, attempts_remaining: int) -> None:
+        super().__init__(extensions={"attemptsRemaining": attempts_remaining})
+
+
 class InvalidToken(Unauthenticated):
     code = "INVALID_TOKEN"
     title = "Invalid token"
     detail = "This is not an access token of ours."
+
+
+class InvalidResetToken(InvalidToken):
+    detail = "This is not a reset token that is still good; ask for a new code."
 
 
 class TokenExpired(Unauthenticated):
@@ -93,3 +107,12 @@ class EmailAlreadyExists(Conflict):
 
 class UnfitPassword(InvalidInput):
     """The password is against the rules; `errors` says which."""
+
+
+class PasswordReused(InvalidInput):
+    code = "PASSWORD_REUSED"
+    title = "Password reused"
+    detail = "This is the present password or the one before it; choose another."
+
+    def __init__(self) -> None:
+        super().__init__(errors={"newPassword": ["You have used this password before."]})

@@ -1,4 +1,4 @@
-"""A session: one family of refresh tokens, from one sign-in to its end."""
+"""A session: one family of refresh tokens, from one sign-in to its end; and a challenge for a lost password."""
 
 from typing import Any, ClassVar
 
@@ -42,6 +42,24 @@ class Session(Document):
     ip = StringField()
     user_agent = StringField()
     place = StringField()
+    password_version = IntField(default=0)
     revoked_token_ids = ListField(StringField())
     revoked_at = DateTimeField()
     reason = StringField()
+
+
+class PasswordChallenge(Document):
+    """Somebody who says that they have lost the password of `account`, the keyed hash of an address.
+
+    The address itself is kept until the job has looked it up; `user_id` is whose it is, once a code was made.
+    """
+
+    meta: ClassVar[dict[str, Any]] = {"collection": "password_challenges"}
+
+    id = StringField(primary_key=True)
+    account = StringField()
+    email = StringField()
+    user_id = ObjectIdField()
+    tries = IntField(default=0)
+    used_at = DateTimeField()
+    expires_at = DateTimeField(required=True)

@@ -2,21 +2,21 @@
 
 from typing import Any
 
-from flask import Response, request
+from flask import Response
 from flask.views import MethodView
 
-from devicehub.auth import errors, refresh_tokens, revocation, schemas, sessions
+from devicehub.auth import errors, password_routes, refresh_tokens, revocation, schemas, sessions
 from devicehub.auth import service as auth
-from devicehub.core import config
 from devicehub.core.errors import Busy, Forbidden, Unauthenticated
 from devicehub.organizations import service as organizations
-from devicehub.web import identity
+from devicehub.web import identity, tokens
 from devicehub.web.blueprint import Blueprint
 from devicehub.web.pagination import take_page
 from devicehub.web.responses import json_response
 from devicehub.web.schemas import PageQuerySchema
 
 blp = Blueprint("auth", __name__, url_prefix="/api/auth", description="Accounts, sessions and tokens.")
+blueprints = (blp, password_routes.blp)
 
 
 @blp.route("/signup")
@@ -43,8 +43,7 @@ class LogIn(MethodView):
         Five wrong passwords for an address within 15 minutes lock it for who sends them, for a minute and longer
         with each further one; known devices, and people elsewhere, still get in.
         """
-        ip, user_agent = _place()
-        return _tokens(auth.log_in(**credentials, ip=ip, user_agent=user_agent))
+        return tokens.pair(auth.log_in(**credentials, **tokens.place()))
 
 
 @blp.route("/refresh")
@@ -59,8 +58,7 @@ class Refresh(MethodView):
         The same token again, within 10 seconds and from the same browser, gives the same successor; any older
         one ends the session.
         """
-        ip, user_agent = _place()
-        return _tokens(sessions.rotate(body["refresh_token"], ip=ip, user_agent=user_agent))
+        return tokens.pair(sessions.rotate(body["refresh_token"], **tokens.place()))
 
 
 @blp.route("/switch-organization")
@@ -75,9 +73,7 @@ class SwitchOrganization(MethodView):
         The session goes on with a new pair of tokens, as after a refresh, and stays in that organization. Access
         tokens of before speak for the organization they were made for until they end.
         """
-        ip, user_agent = _place()
-        actor = identity.current_actor()
-        return _tokens(sessions.switch(actor, body["organization_id"], ip=ip, user_agent=user_agent))
+        return tokens.pair(sessions.switch(identity.current_actor(), **body, **tokens.place()))
 
 
 @blp.route("/logout")
@@ -155,20 +151,3 @@ class Revoke(MethodView):
             return
         if claims["sub"] == actor.user_id:
             revocation.revoke_token(actor, claims["sid"], claims["jti"])
-
-
-def _place() -> tuple[str | None, str]:
-    return request.remote_addr, request.headers.get("User-Agent", "")[:300]
-
-
-def _tokens(grant: sessions.Grant) -> dict[str, Any]:
-    settings = config.current()
-    return {
-        "access_token": identity.mint(grant),
-        "refresh_token": grant.refresh_token,
-        "device_token": grant.device_token,
-        "token_type": "Bearer",
-        "expires_in": settings.access_token_ttl,
-        "refresh_expires_in": settings.refresh_token_ttl,
-        **auth.describe_grant(grant),
-    }

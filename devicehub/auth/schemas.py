@@ -10,6 +10,9 @@ from devicehub.web.schemas import Schema, envelope
 _ADDRESS = {"example": "ada@example.com"}
 _PASSWORD = {"format": "password", "example": "correct horse battery"}
 _REFRESH_TOKEN = {"example": "dhr1.65f0....0.b1f..."}
+_RESET_TOKEN = {"example": "dhp1.65f0....0.1790000000.9d3..."}
+_CHALLENGE = {"pattern": "^[A-Za-z0-9_-]{22}$", "example": "nJ2cTq0bQyKc1mYwqz3b7A"}
+_OTP = {"pattern": "^[0-9]{6}$", "example": "042137"}
 _DEVICE_TOKEN = {"example": "dhl1.65f0....0.3f0c....1790000000.c2a..."}
 
 
@@ -17,19 +20,20 @@ def _email() -> fields.Email:
     return fields.Email(required=True, validate=validate.Length(max=254), metadata=_ADDRESS)
 
 
+def _new_password(example: str) -> fields.String:
+    told = {"description": "At least 8 characters and at most 72 bytes (NFKC); no common password."}
+    metadata = _PASSWORD | told | {"example": example}
+    return fields.String(required=True, validate=validate.Length(8, 72), metadata=metadata)
+
+
+def _password() -> fields.String:
+    return fields.String(required=True, validate=validate.Length(max=200), metadata=_PASSWORD)
+
+
 class SignUpSchema(Schema):
     name = Text(100, shortest=2, required=True, metadata={"example": "Ada Lovelace"})
     email = _email()
-    password = fields.String(
-        required=True,
-        validate=validate.Length(max=200),
-        metadata=_PASSWORD
-        | {
-            "description": "At least 8 characters and at most 72 bytes (NFKC); no common password.",
-            "minLength": 8,
-            "maxLength": 72,
-        },
-    )
+    password = _new_password("correct horse battery")
     organization_name = Text(100, shortest=2, metadata={"example": "Analytical Engines"})
     role = fields.String(
         metadata={"description": "Accepted as `user` and ignored; anything else is 403.", "enum": ["user"]}
@@ -43,7 +47,7 @@ class SignedUpSchema(Schema):
 
 class LogInSchema(Schema):
     email = _email()
-    password = fields.String(required=True, validate=validate.Length(max=200), metadata=_PASSWORD)
+    password = _password()
     device_token = fields.String(
         validate=validate.Length(max=512),
         metadata={"description": "What signing in on this device answered before."} | _DEVICE_TOKEN,
@@ -111,3 +115,33 @@ SessionListSchema = envelope(SessionSchema)
 
 class RevokedSchema(Schema):
     revoked_sessions = fields.Integer(required=True, metadata={"example": 3})
+
+
+class PasswordChangeSchema(Schema):
+    current_password = _password()
+    new_password = _new_password("staple battery horse")
+
+
+class ForgottenSchema(Schema):
+    email = _email()
+
+
+class ChallengeSchema(Schema):
+    challenge_id = fields.String(required=True, metadata=_CHALLENGE)
+    expires_in = fields.Integer(required=True, metadata={"description": "Seconds.", "example": 600})
+
+
+class OtpSchema(Schema):
+    challenge_id = fields.String(
+        required=True, validate=validate.Regexp(r"[A-Za-z0-9_-]{22}\Z"), metadata=_CHALLENGE
+    )
+    otp = fields.String(required=True, validate=validate.Regexp(r"[0-9]{6}\Z"), metadata=_OTP)
+
+
+class ResetTokenSchema(Schema):
+    reset_token = fields.String(required=True, metadata=_RESET_TOKEN)
+
+
+class PasswordResetSchema(Schema):
+    reset_token = fields.String(required=True, validate=validate.Length(max=512), metadata=_RESET_TOKEN)
+    new_password = _new_password("staple battery horse")

@@ -65,6 +65,7 @@ def open_session(user: User, *, ip: str | None, user_agent: str | None) -> Grant
         ip=ip,
         user_agent=user_agent,
         place=places.fingerprint(ip, user_agent),
+        password_version=user.password_version,
     )
     session.save(force_insert=True)
     surplus = (
@@ -96,7 +97,7 @@ def rotate(token: str, *, ip: str | None, user_agent: str | None) -> Grant:
     if successor is None:
         successor = _twin_or_thief(session, n, ip=ip, user_agent=user_agent)
     user: User | None = User.objects(id=session.user_id).first()
-    if user is None:
+    if user is None or user.password_version != session.password_version:
         raise InvalidRefreshToken()
     return _grant(user, successor, organizations.memberships(str(user.id)))
 
@@ -107,17 +108,30 @@ def switch(actor: Actor, organization_id: str, *, ip: str | None, user_agent: st
     Access tokens of before keep naming the one they were made for. Raises OrganizationNotFound for a stranger's.
     """
     organization, _ = organizations.get_for(actor.user_id, organization_id)
-    session = _step(own(actor), ip=ip, user_agent=user_agent, set__organization_id=organization.id)
+    session = _step(_own(actor), ip=ip, user_agent=user_agent, set__organization_id=organization.id)
     if session is None:
         raise TokenRevoked()
     return _grant(users.get(actor.user_id), session, organizations.memberships(actor.user_id))
 
 
-def own(actor: Actor) -> Any:
-    """The session the caller asks with, if it lives; raises Forbidden for who asks without one."""
+def renew(user: User, actor: Actor, *, ip: str | None, user_agent: str | None) -> Grant:
+    """Let the caller's session go on under a new password: no refresh token of before, nor a twin's, is good."""
+    changes = {"set__salt": crypto.random_token(16), "set__password_version": user.password_version}
+    session = _step(_own(actor), ip=ip, user_agent=user_agent, **changes)
+    if session is None:
+        raise TokenRevoked()
+    return _grant(user, session, organizations.memberships(str(user.id)))
+
+
+def id_of(actor: Actor) -> str:
+    """The session the caller asks with; raises Forbidden for who asks without one."""
     if actor.session_id is None:
         raise Forbidden()
-    return Session.objects.live_of(actor.user_id).filter(id=ObjectId(actor.session_id))
+    return actor.session_id
+
+
+def _own(actor: Actor) -> Any:
+    return Session.objects.live_of(actor.user_id).filter(id=ObjectId(id_of(actor)))
 
 
 def _step(one: Any, *, ip: str | None, user_agent: str | None, **changes: Any) -> Session | None:

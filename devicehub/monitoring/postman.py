@@ -20,12 +20,12 @@ DESCRIPTION = """\
 Made from the OpenAPI document by `make postman`.
 
 Run it from top to bottom, as often as you like: it signs up an account of its own, and its scripts carry tokens
-and ids from one request to the next. (A run signs up once and logs in once; by default an address may do so 5
-times a minute in all.)
+and ids from one request to the next. (A run makes four requests of which an address may by default make 5 a
+minute in all: it signs up, logs in, changes and forgets its password.)
 
 A run skips the stream of live events, because it never ends: to send it by hand, give the variable `listen` any
 value. It skips as well what takes something that it cannot know, until you give it to the variable of that name:
-the id of another session of yours.
+the id of another session of yours, and the code that was mailed to who forgets a password.
 """
 
 # A path parameter, or a key of a body, that is called like one of these takes its value from it.
@@ -40,6 +40,9 @@ VARIABLES = {
     "organizationId": "",
     "deviceId": "",
     "sessionId": "",
+    "challengeId": "",
+    "otp": "",
+    "resetToken": "",
     "listen": "",
 }
 HEADERS = {"Idempotency-Key": "{{$guid}}"}
@@ -69,6 +72,10 @@ PARTS = {
     "POST /api/auth/refresh": Part(before=_SET_ASIDE, keeps=_TOKENS),
     "POST /api/auth/revoke": Part(sends={"token": "spentAccessToken"}),
     "DELETE /api/auth/sessions/{session_id}": Part(needs="sessionId"),
+    "POST /api/auth/password/change": Part(sends={"currentPassword": "password"}, keeps=_TOKENS),
+    "POST /api/auth/password/forgot": Part(keeps={"challengeId": "challengeId"}),
+    "POST /api/auth/password/verify-otp": Part(needs="otp", keeps={"resetToken": "resetToken"}),
+    "POST /api/auth/password/reset": Part(needs="resetToken"),
     "POST /api/devices": Part(keeps={"deviceId": "id"}),
 }
 FIRST_TAG = "auth"

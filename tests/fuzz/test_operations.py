@@ -15,24 +15,30 @@ from schemathesis.pytest._test_builder import build_operation_test
 from schemathesis.schemas import APIOperation, BaseSchema
 from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection
 
+from devicehub.auth import resets
 from devicehub.auth import service as auth
 from devicehub.core import mongo
-from tests.factories import PASSWORD, Account, make_account, make_device
+from tests.factories import PASSWORD, Account, make_account, make_code, make_device
 from tests.fuzz.conftest import Document
 
-TAGS = {"auth", "users", "devices", "monitoring"}
+TAGS = {"auth", "passwords", "users", "devices", "monitoring"}
 ENDING = {
     "POST /api/auth/refresh",
     "POST /api/auth/switch-organization",
     "POST /api/auth/logout",
     "POST /api/auth/logout-all",
     "POST /api/auth/revoke",
+    "POST /api/auth/password/change",
+    "POST /api/auth/password/verify-otp",
+    "POST /api/auth/password/reset",
     "DELETE /api/auth/sessions/{session_id}",
 }
 CREATING = {"POST /api/devices", "POST /api/devices/batch"}
 
 # Of the document's examples. Its address and password are those of Ada, who exists.
 REFRESH_TOKEN = "dhr1.65f0....0.b1f..."
+CHALLENGE_ID = "nJ2cTq0bQyKc1mYwqz3b7A"
+RESET_TOKEN = "dhp1.65f0....0.1790000000.9d3..."
 ORGANIZATION_ID = "65f0a1b2c3d4e5f6a7b8c9d1"
 REAL_IDS = re.compile("[0-7][0-9a-fA-F]{23}")
 
@@ -51,11 +57,22 @@ def made_real(case: Case, caller: Account) -> None:
         case.path_parameters["device_id"] = make_device(caller.actor)["id"]
     if REAL_IDS.fullmatch(str(case.path_parameters.get("session_id"))):
         case.path_parameters["session_id"] = caller.actor.session_id
-    if isinstance(case.body, dict) and case.body.get("organizationId") == ORGANIZATION_ID:
-        case.body["organizationId"] = caller.actor.organization_id
-    for name in ("refreshToken", "token"):
-        if isinstance(case.body, dict) and case.body.get(name) == REFRESH_TOKEN:
-            case.body[name] = caller.refresh_token
+    if isinstance(case.body, dict):
+        case.body |= in_place_of_examples(case.body, caller)
+
+
+def in_place_of_examples(body: dict[str, Any], caller: Account) -> dict[str, Any]:
+    """What of a body there really is."""
+    real: dict[str, Any] = {
+        name: caller.refresh_token for name in ("refreshToken", "token") if body.get(name) == REFRESH_TOKEN
+    }
+    if body.get("organizationId") == ORGANIZATION_ID:
+        real["organizationId"] = caller.actor.organization_id
+    if body.get("challengeId") == CHALLENGE_ID:
+        real["challengeId"], real["otp"] = make_code(caller.email)
+    if body.get("resetToken") == RESET_TOKEN:
+        real["resetToken"] = resets.verify(*make_code(caller.email))
+    return real
 
 
 def refused_one_by_one(case: Case, response: Response) -> bool:

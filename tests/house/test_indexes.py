@@ -6,21 +6,13 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from devicehub.auth import sessions
+from devicehub.auth import resets, sessions
 from devicehub.core import mongo
-from tests.factories import PASSWORD, log_in, make_account
+from tests.factories import PASSWORD, log_in, make_account, make_code
 
 # Found by their _id without a plan, or the bookkeeping of MongoDB itself.
-OURS = (
-    "users",
-    "organizations",
-    "sessions",
-    "devices",
-    "idempotency_keys",
-    "leases",
-    "system",
-    "sign_in_failures",
-)
+OURS = ("users", "organizations", "sessions", "devices", "idempotency_keys", "leases", "system", "sign_in_failures",
+        "password_challenges", "otp_requests")  # fmt: skip
 
 
 @pytest.fixture
@@ -71,3 +63,7 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     client.post("/api/auth/revoke", json={"token": grant.refresh_token})
     other = make_account()
     client.post("/api/auth/logout-all", headers=other.headers)
+    reset = {"resetToken": resets.verify(*make_code(other.email)), "newPassword": "staple battery horse"}
+    assert client.post("/api/auth/password/reset", json=reset).status_code == 204
+    change = {"currentPassword": PASSWORD, "newPassword": "staple battery horse"}
+    assert client.post("/api/auth/password/change", json=change, headers=make_account().headers).status_code == 200
