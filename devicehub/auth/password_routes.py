@@ -5,6 +5,7 @@ from typing import Any
 from flask.views import MethodView
 
 from devicehub.auth import credentials, errors, resets, schemas
+from devicehub.auth.sessions import Grant
 from devicehub.core.errors import Busy, Forbidden, Unavailable
 from devicehub.web import identity, tokens
 from devicehub.web.blueprint import Blueprint
@@ -16,7 +17,8 @@ blp = Blueprint("passwords", __name__, url_prefix="/api/auth/password", descript
 class ChangePassword(MethodView):
     @blp.guard(limit="auth")
     @blp.arguments(schemas.PasswordChangeSchema)
-    @blp.response(200, schemas.SignedInSchema)
+    @blp.response(200, schemas.SignedInSchema, headers=tokens.SET_COOKIE)
+    @tokens.granted
     @blp.raises(
         errors.InvalidCredentials,
         errors.AccountLocked,
@@ -25,14 +27,14 @@ class ChangePassword(MethodView):
         Forbidden,
         Busy,
     )
-    def post(self, body: dict[str, Any]) -> dict[str, Any]:
+    def post(self, body: dict[str, Any]) -> Grant:
         """Change one's password
 
         This session goes on with a new pair of tokens; all others end, and of the known devices all but this one
         are no longer known.
         """
         user_agent = tokens.place()["user_agent"]
-        return tokens.pair(credentials.change(identity.current_actor(), **body, user_agent=user_agent))
+        return credentials.change(identity.current_actor(), **body, user_agent=user_agent)
 
 
 @blp.route("/forgot")

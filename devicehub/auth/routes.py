@@ -1,5 +1,6 @@
 """Signing up, signing in, staying in, signing out."""
 
+from contextlib import suppress
 from typing import Any
 
 from flask import Response
@@ -7,9 +8,10 @@ from flask.views import MethodView
 
 from devicehub.auth import errors, password_routes, refresh_tokens, revocation, schemas, sessions
 from devicehub.auth import service as auth
+from devicehub.auth.sessions import Grant
 from devicehub.core.errors import Busy, Forbidden, Unauthenticated
 from devicehub.organizations import service as organizations
-from devicehub.web import identity, tokens
+from devicehub.web import cookies, identity, tokens
 from devicehub.web.blueprint import Blueprint
 from devicehub.web.pagination import take_page
 from devicehub.web.responses import json_response
@@ -35,68 +37,89 @@ class SignUp(MethodView):
 class LogIn(MethodView):
     @blp.public(limit="auth")
     @blp.arguments(schemas.LogInSchema)
-    @blp.response(200, schemas.SignedInSchema)
+    @blp.response(200, schemas.SignedInSchema, headers=tokens.SET_COOKIE)
+    @tokens.granted
     @blp.raises(errors.InvalidCredentials, errors.AccountLocked, errors.NotAMember, Busy)
-    def post(self, credentials: dict[str, Any]) -> dict[str, Any]:
+    def post(self, credentials: dict[str, Any]) -> Grant:
         """Open a session
 
         Five wrong passwords for an address within 15 minutes lock it for who sends them, for a minute and longer
         with each further one; known devices, and people elsewhere, still get in.
         """
-        return tokens.pair(auth.log_in(**credentials, **tokens.place()))
+        return auth.log_in(**credentials, **tokens.place())
 
 
 @blp.route("/refresh")
 class Refresh(MethodView):
     @blp.public(limit="refresh")
-    @blp.arguments(schemas.RefreshSchema)
-    @blp.response(200, schemas.TokensSchema)
-    @blp.raises(errors.InvalidRefreshToken, errors.RefreshTokenReused, errors.NotAMember)
-    def post(self, body: dict[str, Any]) -> dict[str, Any]:
+    @blp.doc(security=[{"refreshCookie": []}, {}])
+    @blp.arguments(schemas.RefreshSchema, required=False)
+    @blp.response(200, schemas.TokensSchema, headers=tokens.SET_COOKIE)
+    @tokens.granted
+    @blp.raises(errors.InvalidRefreshToken, errors.RefreshTokenReused, errors.NotAMember, cookies.ForeignOrigin)
+    def post(self, body: dict[str, Any]) -> Grant:
         """Exchange a refresh token for a new pair
 
         The same token again, within 10 seconds and from the same browser, gives the same successor; any older
-        one ends the session.
+        one ends the session. A browser may leave the body out, and send its cookie from an allowed `Origin`.
         """
-        return tokens.pair(sessions.rotate(body["refresh_token"], **tokens.place()))
+        token = cookies.presented(body)
+        if token is None:
+            raise errors.InvalidRefreshToken()
+        return sessions.rotate(token, **tokens.place())
 
 
 @blp.route("/switch-organization")
 class SwitchOrganization(MethodView):
     @blp.guard()
     @blp.arguments(schemas.SwitchSchema)
-    @blp.response(200, schemas.TokensSchema)
+    @blp.response(200, schemas.TokensSchema, headers=tokens.SET_COOKIE)
+    @tokens.granted
     @blp.raises(Forbidden, organizations.OrganizationNotFound)
-    def post(self, body: dict[str, Any]) -> dict[str, Any]:
+    def post(self, body: dict[str, Any]) -> Grant:
         """Make another of one's organizations the active one of this session
 
         The session goes on with a new pair of tokens, as after a refresh, and stays in that organization. Access
         tokens of before speak for the organization they were made for until they end.
         """
-        return tokens.pair(sessions.switch(identity.current_actor(), **body, **tokens.place()))
+        return sessions.switch(identity.current_actor(), **body, **tokens.place())
 
 
 @blp.route("/logout")
 class LogOut(MethodView):
     @blp.public()
-    @blp.doc(security=[{"accessToken": []}, {}])
+    @blp.doc(security=[{"accessToken": []}, {"refreshCookie": []}, {}])
     @blp.arguments(schemas.LogOutSchema, required=False)
     @blp.response(204)
-    @blp.raises(Unauthenticated, errors.InvalidRefreshToken)
+    @blp.raises(Unauthenticated, errors.InvalidRefreshToken, cookies.ForeignOrigin)
     def post(self, body: dict[str, Any]) -> None:
         """End this session
 
-        A refresh token of it suffices; doing it again is fine.
+        A refresh token of it suffices, also a browser's cookie, which is dropped; doing it again is fine.
         """
-        if token := body.get("refresh_token"):
-            revocation.end_by_token(token)
-            return
-        try:
-            actor = identity.current_actor()
-        except errors.TokenRevoked:
-            return
+        token = cookies.presented(body)
+        if token is None:
+            _log_out_by_identity()
+        else:
+            _log_out_by_token(token)
+        cookies.drop()
+
+
+def _log_out_by_identity() -> None:
+    with suppress(errors.TokenRevoked):  # it has ended before
+        actor = identity.current_actor()
         if actor.session_id:
             revocation.end(actor.session_id)
+
+
+def _log_out_by_token(token: str) -> None:
+    try:
+        revocation.end_by_token(token)
+    except errors.InvalidRefreshToken:
+        if not cookies.came_by_cookie():
+            raise
+        if identity.known_actor() is not None:  # an old cookie, but somebody who is signed in
+            _log_out_by_identity()
 
 
 @blp.route("/logout-all")

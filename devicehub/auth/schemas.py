@@ -55,7 +55,10 @@ class LogInSchema(Schema):
 
 
 class RefreshSchema(Schema):
-    refresh_token = fields.String(required=True, validate=validate.Length(max=512), metadata=_REFRESH_TOKEN)
+    refresh_token = fields.String(
+        validate=validate.Length(max=512),
+        metadata={"description": "A browser's cookie serves as well."} | _REFRESH_TOKEN,
+    )
 
 
 class LogOutSchema(Schema):
@@ -80,7 +83,9 @@ class SwitchSchema(Schema):
 
 class TokensSchema(Schema):
     access_token = fields.String(required=True, metadata={"example": "eyJhbGciOiJIUzI1NiJ9.e30...."})
-    refresh_token = fields.String(required=True, metadata=_REFRESH_TOKEN)
+    refresh_token = fields.String(
+        metadata={"description": "Not with `X-Token-Transport: cookie`."} | _REFRESH_TOKEN
+    )
     token_type = fields.String(required=True, validate=validate.Equal("Bearer"))
     expires_in = fields.Integer(required=True, metadata={"description": "Seconds.", "example": 900})
     refresh_expires_in = fields.Integer(required=True, metadata={"description": "Seconds.", "example": 604800})

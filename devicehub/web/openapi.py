@@ -24,6 +24,7 @@ from devicehub.core.errors import (
 )
 from devicehub.extensions import api
 from devicehub.web import paths
+from devicehub.web.cookies import COOKIE
 from devicehub.web.errors import TYPES, slug
 from devicehub.web.fields import JSON_VALUE
 from devicehub.web.guards import Guard
@@ -91,6 +92,7 @@ def init_app(app: Flask) -> None:
     components = api.spec.components
     components.schemas.clear()  # flask-smorest's own errors and pages, which nobody here speaks of
     components.security_scheme("accessToken", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
+    components.security_scheme("refreshCookie", {"type": "apiKey", "in": "cookie", "name": COOKIE})
     components.security_scheme("tokenInQuery", {"type": "apiKey", "in": "query", "name": "token"})
     components.schema("Problem", schema=ProblemSchema)
     components.schema("JsonValue", JSON_VALUE)

@@ -124,6 +124,7 @@ def test_every_operation_keeps_to_the_document(
     def check(case: Case) -> None:
         label = case.operation.label
         caller = prepared(case, account)
+        session.cookies.clear()
         made_real(case, caller)
         how: dict[str, Any] = {"headers": caller.headers, "session": session}
         response = case.call(**how)
