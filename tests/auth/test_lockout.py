@@ -8,6 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from devicehub.auth import lockout, passwords
+from devicehub.auth.errors import AccountLocked, InvalidCredentials
 from devicehub.core import mongo
 from devicehub.mail.models import Mail
 from tests.auth.test_routes import refresh
@@ -66,6 +67,23 @@ def test_while_it_is_locked_nothing_is_computed(client: FlaskClient) -> None:
     with no_hash_can_be_computed():
         assert codes(guess(client, "nobody@example.com")) == ["ACCOUNT_LOCKED"]
         assert codes(guess(client, "somebody@example.com")) == ["BUSY"]
+
+
+class SlowlyCompared(str):
+    """A hash whose comparison takes so long that others fail five times meanwhile."""
+
+    def encode(self, *_: Any) -> bytes:
+        for _ in range(5):
+            with pytest.raises(InvalidCredentials):
+                lockout.verify("wrong horse battery", None, lockout.network("ada@example.com", HERE))
+        return super().encode()
+
+
+@pytest.mark.usefixtures("app")
+def test_the_right_guess_among_many_comes_too_late_when_five_were_wrong() -> None:
+    hashed = SlowlyCompared(passwords.hash_password(PASSWORD))
+    with pytest.raises(AccountLocked):
+        lockout.verify(PASSWORD, hashed, lockout.network("ada@example.com", HERE))
 
 
 def test_each_further_failure_doubles_the_wait_up_to_a_quarter_of_an_hour(client: FlaskClient, clock: Any) -> None:
