@@ -192,8 +192,8 @@ class RefreshFamilies(RuleBasedStateMachine):
         grant = credentials.change(
             self.actor_of(family), current_password=current, new_password=new, user_agent=family.agent
         )
-        for other in self.families:
-            other.is_ended = other.is_ended or other is not family
+        for other in self.living:
+            other.is_ended = other is not family
         family.first_good = len(family.line)
         family.goes_on(grant, family.agent, self.now)
 
@@ -201,7 +201,7 @@ class RefreshFamilies(RuleBasedStateMachine):
     def log_out_everywhere(self) -> None:
         assert auth.log_out_everywhere(self.actor) == len(self.living)
         self.version += 1
-        for family in self.families:
+        for family in self.living:
             family.is_ended = True
 
     @rule(wait=st.sampled_from(WAITS))
