@@ -20,7 +20,7 @@ from devicehub.core import mongo, redis
 from devicehub.core.config import Settings
 from devicehub.devices.models import Device
 from tests.conftest import ROOT, LiveServer, Servers, free_port, wait_until
-from tests.factories import PASSWORD, Account, make_account, make_code, make_device
+from tests.factories import PASSWORD, Account, log_in, make_account, make_code, make_device
 from tests.web.operations import Operation, operations
 from tests.web.refusals import refused
 
@@ -147,16 +147,35 @@ def test_without_redis_everything_works_uncached(http: httpx.Client, without_red
     assert seen == ["MISS", "HIT"]
 
 
-def test_a_session_that_ends_without_redis_has_ended_when_it_is_back(
-    http: httpx.Client, without_redis: Outage
-) -> None:
-    ada = make_account()
-    assert http.get(PROFILE, headers=ada.headers).status_code == 200  # Redis remembers it for half a minute
+def test_what_ends_without_redis_has_ended_when_it_is_back(http: httpx.Client, without_redis: Outage) -> None:
+    ada, bob, eve, other = (make_account() for _ in range(4))
+    elsewhere = log_in(other.email)
+    gone = (ada, bob, eve, elsewhere)
+    for account in gone:
+        assert http.get(PROFILE, headers=account.headers).status_code == 200  # remembered for half a minute
+
+    def ask(account: Account, method: str, path: str, **body: Any) -> int:
+        return http.request(method, f"/api/auth/{path}", headers=account.headers, **body).status_code
+
     with without_redis():
-        assert http.post("/api/auth/logout", headers=ada.headers).status_code == 204
-        refused(http.get(PROFILE, headers=ada.headers), 401, "TOKEN_REVOKED")
-    refused(http.get(PROFILE, headers=ada.headers), 401, "TOKEN_REVOKED")
-    refused(http.post("/api/auth/refresh", json={"refreshToken": ada.refresh_token}), 401, "INVALID_REFRESH_TOKEN")
+        assert ask(ada, "POST", "logout") == 204
+        assert ask(bob, "POST", "revoke", json={"token": bob.access_token}) == 204
+        assert ask(eve, "POST", "logout-all") == 200
+        assert ask(other, "DELETE", f"sessions/{elsewhere.actor.session_id}") == 204
+        for account in gone:
+            refused(http.get(PROFILE, headers=account.headers), 401, "TOKEN_REVOKED")
+    for account in gone:
+        refused(http.get(PROFILE, headers=account.headers), 401, "TOKEN_REVOKED")
+    for account in (ada, eve, elsewhere):
+        answer = http.post("/api/auth/refresh", json={"refreshToken": account.refresh_token})
+        refused(answer, 401, "INVALID_REFRESH_TOKEN")
+
+
+def test_whoever_guesses_is_locked_out_without_redis_too(http: httpx.Client, without_redis: Outage) -> None:
+    body = {"email": make_account().email, "password": "wrong horse battery"}
+    with without_redis():
+        told = [http.post("/api/auth/login", json=body).json()["code"] for _ in range(6)]
+    assert told == ["INVALID_CREDENTIALS"] * 5 + ["ACCOUNT_LOCKED"]
 
 
 def test_without_mongodb_everything_says_so_and_nobody_is_turned_away_as_a_stranger(
