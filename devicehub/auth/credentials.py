@@ -27,7 +27,9 @@ def change(actor: Actor, *, current_password: str, new_password: str, user_agent
     """
     session_id = sessions.id_of(actor)
     user = users.get(actor.user_id)
-    lockout.verify(current_password, user.password_hash, lockout.session(user.email, session_id))
+    place = lockout.session(user.email, session_id)
+    lockout.admit(place)
+    lockout.verify(current_password, user.password_hash, place)
     changed = _set(user, new_password, actor, otherwise=InvalidCredentials)
     revocation.end_rest(actor.user_id, "password_changed", but=session_id)
     grant = sessions.renew(changed, actor, ip=actor.ip, user_agent=user_agent)

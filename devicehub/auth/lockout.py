@@ -61,16 +61,26 @@ def session(email: str, session_id: str) -> Place:
     return Place(proofs.account(email), f"session|{session_id}", is_known=True)
 
 
+def admit(place: Place) -> None:
+    """Raise AccountLocked while a place has to wait: before anything is looked up or computed."""
+    rows = {row["_id"]: row for row in _rows().find({"_id": {"$in": [place.id, place.account]}})}
+    moment, own = clock.now(), rows.get(place.id, {})
+    ends = [own.get("locked_until") or moment]
+    if not place.is_known and own.get("proven_until", moment) <= moment:
+        ends.append(_closed_until(rows.get(place.account, {})) or moment)
+    if max(ends) > moment:
+        raise AccountLocked(retry_after=ceil((max(ends) - moment).total_seconds()))
+
+
 def verify(password: str, hashed: str | None, place: Place) -> None:
     """Compare a password with its hash (None for an unknown account), and count it when it is wrong.
 
-    Raises InvalidCredentials; AccountLocked, without computing anything, while the place has to wait; and Busy.
+    To be called after `admit`. Raises InvalidCredentials, AccountLocked and Busy.
     """
-    _admit(place)
     if not passwords.matches(password, hashed):
         _count(place)
         raise InvalidCredentials()
-    _admit(place)  # of many guesses at once, the right one comes too late when five others were wrong
+    admit(place)  # of many guesses at once, the right one comes too late when five others were wrong
     _rows().delete_one({"_id": place.id})
 
 
@@ -83,16 +93,6 @@ def prove(place: Place) -> None:
 
 def _rows() -> "Collection[Row]":
     return mongo.database()[COLLECTION]
-
-
-def _admit(place: Place) -> None:
-    rows = {row["_id"]: row for row in _rows().find({"_id": {"$in": [place.id, place.account]}})}
-    moment, own = clock.now(), rows.get(place.id, {})
-    ends = [own.get("locked_until") or moment]
-    if not place.is_known and own.get("proven_until", moment) <= moment:
-        ends.append(_closed_until(rows.get(place.account, {})) or moment)
-    if max(ends) > moment:
-        raise AccountLocked(retry_after=ceil((max(ends) - moment).total_seconds()))
 
 
 def _closed_until(in_all: Row) -> datetime | None:
@@ -111,7 +111,7 @@ def _count(place: Place) -> None:
             )
             break
         except DuplicateKeyError:  # it is locked now, or another has made it in this very moment
-            _admit(place)
+            admit(place)
     if row and row["locks"]:
         log.warning("security.locked_out", place=place.name, seconds=(row["locked_until"] - moment).seconds)
     _rows().update_one(

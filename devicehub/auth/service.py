@@ -67,9 +67,10 @@ def log_in(
     Raises InvalidCredentials, after the same time for a known and an unknown address, and AccountLocked.
     """
     address = email.lower()
-    user: User | None = User.objects(email=address).first()
-    device_id = known_devices.recognize(device_token, user)
+    device_id = known_devices.recognize(device_token, address)
     place = lockout.device(address, device_id) if device_id else lockout.network(address, ip)
+    lockout.admit(place)
+    user: User | None = User.objects(email=address).first()
     lockout.verify(password, user.password_hash if user else None, place)
     if user is None:  # whose password is never right
         raise InvalidCredentials()
