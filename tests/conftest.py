@@ -1,5 +1,6 @@
 """The ground of every test: a real MongoDB and Redis for each parallel worker, emptied between tests."""
 
+import json
 import os
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from flask.testing import FlaskClient
 
 from devicehub.app import create_app
 from devicehub.core import clock as system_clock
-from devicehub.core import config, events, migrations, mongo, redis
+from devicehub.core import config, events, logging, migrations, mongo, redis
 from devicehub.core.actor import Actor
 from devicehub.core.config import Settings
 from devicehub.core.events import Event
@@ -163,6 +164,20 @@ def told(app: Flask) -> Iterator[list[Event]]:
     events.attach(*before, heard.append)
     yield heard
     events.attach(*before)
+
+
+@pytest.fixture
+def logged(app: Flask, settings: Settings, tmp_path: Path) -> Iterator[Callable[..., list[dict[str, Any]]]]:
+    """What the process has logged since the test began; of one event if it is named: `logged("request")`."""
+    path = tmp_path / "log"
+    logging.setup(settings.model_copy(update={"log_file": path, "log_level": "INFO"}))
+
+    def read(event: str | None = None) -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        return [line for line in lines if event in (None, line["event"])]
+
+    yield read
+    logging.setup(settings)
 
 
 @pytest.fixture

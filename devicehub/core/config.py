@@ -4,9 +4,11 @@ import json
 import os
 import re
 import secrets
+from email.headerregistry import Address
+from email.utils import getaddresses
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -52,6 +54,26 @@ def _address(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _has_host(value: str) -> str:
+    """A URL whose host and port can be connected to, or none."""
+    parts = urlsplit(value)
+    if value and (not parts.hostname or parts.port == 0):
+        raise ValueError("write an address such as smtp://user:password@mail.example.org:587")
+    return value
+
+
+def _sender(value: str) -> str:
+    """Whom mails come from, as a header may say it."""
+    try:
+        [(name, address)] = getaddresses([value])
+        Address(display_name=name, addr_spec=address)
+        if not value.isprintable():
+            raise ValueError
+    except Exception as error:  # the parser of the standard library has many ways to say no
+        raise ValueError("write a sender such as DeviceHub <no-reply@example.org>") from error
+    return value
+
+
 def _limit(window: str) -> BeforeValidator:
     """`5` (of the class's own window) or `5 per minute`."""
 
@@ -68,6 +90,9 @@ Size = Annotated[int, BeforeValidator(_size)]
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_words)]
 MongoAddress = Annotated[str, _address("mongodb://", "mongodb+srv://")]
 RedisAddress = Annotated[str, _address("redis://", "rediss://", "unix://")]
+SmtpAddress = Annotated[str, _address("smtp://", "smtps://"), AfterValidator(_has_host)]
+WebAddress = Annotated[str, _address("http://", "https://")]
+Sender = Annotated[str, AfterValidator(_sender)]
 PerMinute = Annotated[str, _limit("minute")]
 PerHour = Annotated[str, _limit("hour")]
 
@@ -126,6 +151,10 @@ class Settings(BaseSettings):
     cache_profile_ttl: int = Field(900, ge=1)
     event_window: int = Field(10_000, ge=1)
 
+    smtp_url: SmtpAddress = ""
+    mail_from: Sender = "DeviceHub <no-reply@localhost>"
+    public_url: WebAddress = ""
+
     @model_validator(mode="after")
     def _refuse_what_is_unsafe(self) -> Self:
         if self.app_env == "production":
@@ -135,6 +164,8 @@ class Settings(BaseSettings):
                 _refuse_weak("JWT_SECRET_PREVIOUS", self.jwt_secret_previous)
             if "*" in self.allowed_origins:
                 raise ValueError("ALLOWED_ORIGINS must name the origins in production; * would let any page in")
+            if self.smtp_url and not self.public_url:
+                raise ValueError("PUBLIC_URL is not set; the links in mails would lead nowhere")
         present = [s for s in (self.jwt_secret, self.jwt_refresh_secret, self.jwt_secret_previous) if s]
         if len(set(present)) != len(present):
             raise ValueError("JWT_SECRET, JWT_REFRESH_SECRET and JWT_SECRET_PREVIOUS must all differ")
@@ -145,6 +176,11 @@ class Settings(BaseSettings):
     @property
     def is_development(self) -> bool:
         return self.app_env == "development"
+
+    @property
+    def public_address(self) -> str:
+        """Where links in mails lead, without a slash at its end."""
+        return self.public_url.rstrip("/") or f"http://127.0.0.1:{self.port}"
 
     @property
     def redis_address(self) -> str:

@@ -32,16 +32,20 @@ class Registered:
     name: str
     work: Work
     timeout_s: float
+    delays: tuple[float, ...]
 
 
 _registered: dict[str, Registered] = {}
 
 
-def job(name: str, *, timeout_s: float = 600) -> Callable[[Work], Work]:
-    """Declare the function that does the job `name` (`feature.verb`); what it returns is kept as the result."""
+def job(name: str, *, timeout_s: float = 600, delays: tuple[float, ...] = (5, 30, 120)) -> Callable[[Work], Work]:
+    """Declare the function that does the job `name` (`feature.verb`); what it returns is kept as the result.
+
+    What it raises has it tried again after each of `delays` seconds, and then no more.
+    """
 
     def declare(work: Work) -> Work:
-        _registered[name] = Registered(name, work, timeout_s)
+        _registered[name] = Registered(name, work, timeout_s, delays)
         return work
 
     return declare

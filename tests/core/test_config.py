@@ -113,6 +113,17 @@ def test_a_redis_url_goes_before_its_parts(load: Load) -> None:
     assert load(**PRODUCTION, REDIS_HOST="elsewhere").redis_address == PRODUCTION["REDIS_URL"]
 
 
+def test_production_that_mails_says_where_the_links_lead(load: Load) -> None:
+    through = PRODUCTION | {"SMTP_URL": "smtp://mail.example.org"}
+    with pytest.raises(ConfigurationError, match=r"^PUBLIC_URL is not set"):
+        load(**through)
+    assert load(**through, PUBLIC_URL="https://hub.example.org/").public_address == "https://hub.example.org"
+
+
+def test_links_lead_to_this_machine_unless_told_otherwise(load: Load) -> None:
+    assert load(**PRODUCTION, PORT="8080").public_address == "http://127.0.0.1:8080"
+
+
 @pytest.mark.parametrize("name", ["MONGODB_URI", "REDIS_URL"])
 def test_a_server_without_an_address_is_said_so_with_the_way_out(load: Load, name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^{name} is not set: .*make run"):
@@ -138,6 +149,13 @@ WRONG = [
     ("AUTH_RATE_LIMIT", "0", "5 per minute"),
     ("AUTH_RATE_LIMIT", "5 per fortnight", "5 per minute"),
     ("GENERAL_RATE_LIMIT", "many", "5 per minute"),
+    ("SMTP_URL", "mail.example.org", "smtp://"),
+    ("SMTP_URL", "smtp://", "smtp://user:password@mail.example.org:587"),
+    ("SMTP_URL", "smtp://mail.example.org:70000", "SMTP_URL"),
+    ("MAIL_FROM", "nobody", "DeviceHub <no-reply@example.org>"),
+    ("MAIL_FROM", "a@example.org, b@example.org", "DeviceHub <no-reply@example.org>"),
+    ("MAIL_FROM", "Hub\r\nBcc: b@example.org <a@example.org>", "DeviceHub <no-reply@example.org>"),
+    ("PUBLIC_URL", "hub.example.org", "https://"),
     ("TRUSTED_PROXIES", "-1", "greater than or equal to 0"),
     ("BCRYPT_ROUNDS", "99", "less than or equal to 16"),
     ("ALLOWED_ORIGINS", "app.example.org", "https://"),
