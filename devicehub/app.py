@@ -37,7 +37,8 @@ def create_app(settings: Settings) -> Flask:
     openapi.init_app(app)
     errors.init_app(app)
     for door in doors("routes"):
-        api.register_blueprint(door.blp)
+        if hasattr(door, "blp"):
+            api.register_blueprint(door.blp)
         if hasattr(door, "pages"):
             app.register_blueprint(door.pages)
     manager.init_socketio(app, settings)

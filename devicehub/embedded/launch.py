@@ -96,7 +96,8 @@ class _Run:
             with self.screen.step("The api and the worker"):
                 self._start_programs(programs, addresses)
                 health = self._await_health(healthy_within)
-            self.screen.ready(f"http://{self.host}:{self.port}", self.var, health)
+            url, in_development = f"http://{self.host}:{self.port}", self.wishes.app_env == "development"
+            self.screen.ready(url, self.var, health, has_mail_page=in_development)
             self.supervisor.watch()
         finally:
             _ignore(signal.SIGTERM, signal.SIGHUP)

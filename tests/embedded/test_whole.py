@@ -36,7 +36,7 @@ def test_an_empty_folder_serves_and_ends_without_a_trace(whole: subprocess.Popen
         assert line, said
         said += line
     addresses = {}
-    while len(addresses) < 4:
+    while len(addresses) < 5:
         name, _, address = whole.stdout.readline().strip().partition(" ")
         if address:
             addresses[name] = address.strip()
@@ -44,6 +44,7 @@ def test_an_empty_folder_serves_and_ends_without_a_trace(whole: subprocess.Popen
     health = httpx.get(addresses["Health"]).json()
     assert health["dependencies"] == {"mongodb": "connected", "redis": "connected", "queue": "active"}
     assert httpx.get(addresses["Docs"], follow_redirects=True).status_code == 200
+    assert "Nobody was mailed yet" in httpx.get(addresses["Mails"]).text
     assert httpx.get(f"{addresses['API']}/devices").status_code == 401
     assert Path(addresses["Data"]) == tmp_path / "var"
 

@@ -7,7 +7,14 @@ from flask import Flask
 from devicehub.web.guards import Guard, guard_of
 
 # Who may call these is not ours to say, or everybody: pages, the document, the socket's own endpoint.
-PAGES = {"/openapi.json", "/docs", "/docs/<path:name>"}
+PAGES = {
+    "/openapi.json",
+    "/docs",
+    "/docs/<path:name>",
+    "/dev/mail",
+    "/dev/mail/<mail_id>",
+    "/dev/mail/<mail_id>/html",
+}
 PUBLIC = {
     ("POST", "/api/auth/signup"),
     ("POST", "/api/auth/login"),
