@@ -8,7 +8,13 @@ from flask import Response
 from flask.views import MethodView
 
 from devicehub.users import service as users
-from devicehub.users.schemas import ProfilePatchSchema, ProfileSchema, UserSchema
+from devicehub.users.schemas import (
+    PreferencesPatchSchema,
+    PreferencesSchema,
+    ProfilePatchSchema,
+    ProfileSchema,
+    UserSchema,
+)
 from devicehub.web import conditional
 from devicehub.web.blueprint import Blueprint
 from devicehub.web.identity import current_actor
@@ -42,3 +48,26 @@ class Profile(MethodView):
     def patch(self, changes: dict[str, Any]) -> dict[str, Any]:
         """Change one's own profile"""
         return users.update_profile(current_actor(), changes)
+
+
+@blp.route("/preferences")
+class Preferences(MethodView):
+    @blp.guard()
+    @blp.response(200, PreferencesSchema)
+    def get(self) -> dict[str, Any]:
+        """Read what one wants to be told of"""
+        return users.preferences(current_actor())
+
+    @blp.guard()
+    @blp.arguments(PreferencesSchema)
+    @blp.response(200, PreferencesSchema)
+    def put(self, preferences: dict[str, Any]) -> dict[str, Any]:
+        """Replace what one wants to be told of"""
+        return users.update_preferences(current_actor(), preferences)
+
+    @blp.guard()
+    @blp.arguments(PreferencesPatchSchema, required=False)
+    @blp.response(200, PreferencesSchema)
+    def patch(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """Change what one wants to be told of"""
+        return users.update_preferences(current_actor(), changes)

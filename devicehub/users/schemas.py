@@ -2,6 +2,7 @@
 
 from marshmallow import fields, validate
 
+from devicehub.mail.schemas import MailPreferencesPatchSchema, MailPreferencesSchema
 from devicehub.web.fields import Text, Timestamp
 from devicehub.web.schemas import Schema
 
@@ -23,3 +24,18 @@ class ProfileSchema(Schema):
 
 class ProfilePatchSchema(Schema):
     name = Text(100, shortest=2, metadata={"example": "Ada Lovelace"})
+
+
+class PreferencesSchema(Schema):
+    mail = fields.Nested(
+        MailPreferencesSchema,
+        required=True,
+        metadata={
+            "description": "Which mails are sent; those that concern the safety of the account always are.",
+            "example": {"invitation": True, "exportReady": True, "deviceOffline": False, "report": True},
+        },
+    )
+
+
+class PreferencesPatchSchema(Schema):
+    mail = fields.Nested(MailPreferencesPatchSchema, metadata={"example": {"deviceOffline": False}})

@@ -1,4 +1,4 @@
-"""Users: reading and changing one's own profile."""
+"""Users: reading and changing one's own profile and preferences."""
 
 from typing import Any
 
@@ -10,6 +10,7 @@ from devicehub.core.actor import Actor
 from devicehub.core.cache import Cached
 from devicehub.core.errors import NotFound
 from devicehub.core.events import emit
+from devicehub.mail import preferences as mail_preferences
 from devicehub.users.models import User
 
 
@@ -63,3 +64,15 @@ def update_profile(actor: Actor, changes: dict[str, Any]) -> User:
         raise UserNotFound(user_id=actor.user_id)
     emit("user.updated", actor, changes=changes)
     return user
+
+
+def preferences(actor: Actor) -> dict[str, Any]:
+    """What the caller wants to be told of, and how."""
+    return {"mail": mail_preferences.get(actor.user_id)}
+
+
+def update_preferences(actor: Actor, changes: dict[str, Any]) -> dict[str, Any]:
+    """Change what the caller wants to be told of; what is not named stays."""
+    wanted = mail_preferences.update(actor.user_id, changes.get("mail", {}))
+    emit("user.preferences_updated", actor, user_id=actor.user_id)
+    return {"mail": wanted}

@@ -76,6 +76,15 @@ class Whole(fields.Integer):
         return super()._validated(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
+class Flag(fields.Boolean):
+    """`true` or `false`, and nothing that merely looks like one of them."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
 # JSON as we can keep it, in JSON Schema; a component of the document, for it speaks of itself.
 NUMBER: dict[str, Any] = {"type": "number", "exclusiveMinimum": -NUMBERS_END, "exclusiveMaximum": NUMBERS_END}
 NAME: dict[str, Any] = {"pattern": r"^(?!\$)[^\x00]*$"}

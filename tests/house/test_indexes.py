@@ -9,9 +9,20 @@ from flask.testing import FlaskClient
 from devicehub.auth import sessions
 from devicehub.core import mongo
 from tests.factories import make_account
+from tests.mail.conftest import owe, work
 
 # Found by their _id without a plan, or the bookkeeping of MongoDB itself.
-OURS = ("users", "organizations", "sessions", "devices", "idempotency_keys", "leases", "system")
+OURS = (
+    "users",
+    "organizations",
+    "sessions",
+    "devices",
+    "idempotency_keys",
+    "leases",
+    "mails",
+    "mail_preferences",
+    "system",
+)
 
 
 @pytest.fixture
@@ -52,6 +63,9 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     client.post(f"{path}/heartbeat", json={})
     client.get("/api/users/profile")
     client.patch("/api/users/profile", json={"name": "Grace"})
+    client.patch("/api/users/preferences", json={"mail": {"report": False}})
+    work(owe("invitation", user_id=account.actor.user_id))
+    client.get("/dev/mail")
     client.delete(path)
     grant = sessions.rotate(account.refresh_token, ip=None, user_agent="tests")
     client.post("/api/auth/revoke", json={"token": grant.refresh_token})
