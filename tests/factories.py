@@ -7,11 +7,12 @@ from typing import Any
 from bson import ObjectId
 from flask import Flask
 
+from devicehub.auth import email_change, standing
 from devicehub.auth import service as auth
-from devicehub.auth import standing
 from devicehub.core import clock
 from devicehub.core.actor import Actor, Role
 from devicehub.devices import service as devices
+from devicehub.mail.models import Mail
 from devicehub.organizations.models import Member, Organization
 from devicehub.web import identity
 
@@ -63,6 +64,14 @@ def log_in(email: str) -> Account:
     with app.app_context():
         token = identity.mint(grant)
         return Account(email, identity.authenticate(token), token, grant.refresh_token)
+
+
+def email_token(account: Account, email: str | None = None) -> str:
+    """The token that is mailed to somebody's new address, once they have asked for it."""
+    email = email or f"person{next(_numbers)}@example.com"
+    email_change.ask(account.actor, email=email, current_password=PASSWORD)
+    mail = Mail.objects(kind="email_change", to=email).order_by("-id").first()
+    return str(mail.data["token"])
 
 
 def make_device(actor: Actor, **fields: Any) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 Unauthenticated
 ├── InvalidCredentials
 ├── InvalidToken, TokenExpired, TokenRevoked, TokenStale      of an access token
-└── InvalidRefreshToken, RefreshTokenReused                   of a refresh token
+├── InvalidRefreshToken, RefreshTokenReused                   of a refresh token
+└── InvalidEmailToken                                         of a link that was mailed
 """
 
-from devicehub.core.errors import Conflict, Forbidden, InvalidInput, Unauthenticated
+from devicehub.core.errors import Conflict, DeviceHubError, Forbidden, InvalidInput, Unauthenticated
 
 
 class InvalidCredentials(Unauthenticated):
@@ -51,6 +52,12 @@ class RefreshTokenReused(Unauthenticated):
     detail = "This refresh token was used before, so somebody may have stolen it: its session has been ended."
 
 
+class InvalidEmailToken(Unauthenticated):
+    code = "INVALID_EMAIL_TOKEN"
+    title = "Invalid e-mail token"
+    detail = "This link has been used or has lapsed, or a newer one was sent; ask for the change again."
+
+
 class NotAMember(Forbidden):
     code = "NOT_A_MEMBER"
     title = "Not a member"
@@ -66,6 +73,13 @@ class EmailAlreadyExists(Conflict):
     code = "EMAIL_ALREADY_EXISTS"
     title = "E-mail already exists"
     detail = "An account with this e-mail address exists already."
+
+
+class TooManyEmailChanges(DeviceHubError):
+    status = 429
+    code = "AUTH_RATE_LIMIT_EXCEEDED"
+    title = "Rate limit exceeded"
+    detail = "You have asked for another address too often; `Retry-After` says when to come back."
 
 
 class UnfitPassword(InvalidInput):

@@ -2,18 +2,26 @@
 
 from typing import Any
 
-from flask import request
+from flask import Blueprint as FlaskBlueprint
+from flask import Response, render_template, request
 from flask.views import MethodView
 
-from devicehub.auth import errors, schemas, sessions
+from devicehub.auth import email_change, errors, schemas, sessions
 from devicehub.auth import service as auth
-from devicehub.core import config
+from devicehub.core import config, crypto
 from devicehub.core.errors import Busy, Unauthenticated
 from devicehub.organizations import service as organizations
+from devicehub.users.service import UserNotFound
 from devicehub.web import identity
 from devicehub.web.blueprint import Blueprint
 
 blp = Blueprint("auth", __name__, url_prefix="/api/auth", description="Accounts, sessions and tokens.")
+pages = FlaskBlueprint("account_pages", __name__, template_folder="pages")
+
+_PAGE_POLICY = (
+    "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 
 @blp.route("/signup")
@@ -108,6 +116,45 @@ class Revoke(MethodView):
             return
         if claims["sub"] == actor.user_id:
             sessions.revoke_token(claims["sid"], claims["jti"])
+
+
+@blp.route("/email/change")
+class EmailChange(MethodView):
+    @blp.guard(limit="auth")
+    @blp.arguments(schemas.EmailChangeSchema)
+    @blp.response(202, schemas.EmailChangeAskedSchema)
+    @blp.raises(errors.InvalidCredentials, errors.TooManyEmailChanges, UserNotFound, Busy)
+    def post(self, wish: dict[str, Any]) -> dict[str, int]:
+        """Ask for another e-mail address
+
+        A link is mailed to the new address. Nothing changes until it is confirmed; the answer is the same whether
+        or not the address has an account.
+        """
+        email_change.ask(identity.current_actor(), **wish)
+        return {"expires_in": int(email_change.LIFE.total_seconds())}
+
+
+@blp.route("/email/confirm")
+class EmailConfirmation(MethodView):
+    @blp.public(limit="auth")
+    @blp.arguments(schemas.EmailTokenSchema)
+    @blp.response(200, schemas.EmailChangedSchema)
+    @blp.raises(errors.InvalidEmailToken, errors.EmailAlreadyExists)
+    def post(self, body: dict[str, Any]) -> dict[str, str]:
+        """Confirm one's new e-mail address
+
+        The mailed token suffices; the address before is told. Sessions go on.
+        """
+        return {"email": email_change.confirm(body["token"], ip=request.remote_addr)}
+
+
+@pages.get("/confirm-email", strict_slashes=True)  # its address of the API is relative
+def confirm_email() -> Response:
+    nonce = crypto.random_token(16)
+    response = Response(render_template("confirm_email.html", nonce=nonce))
+    response.headers["Content-Security-Policy"] = _PAGE_POLICY.format(nonce=nonce)
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def _place() -> tuple[str | None, str]:

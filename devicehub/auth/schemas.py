@@ -73,3 +73,26 @@ class TokensSchema(Schema):
 
 class RevokedSchema(Schema):
     revoked_sessions = fields.Integer(required=True, metadata={"example": 3})
+
+
+class EmailChangeSchema(Schema):
+    email = _email()
+    current_password = fields.String(required=True, validate=validate.Length(max=200), metadata=_PASSWORD)
+
+
+class EmailChangeAskedSchema(Schema):
+    expires_in = fields.Integer(
+        required=True, metadata={"description": "For how many seconds the mailed link is good.", "example": 86400}
+    )
+
+
+class EmailTokenSchema(Schema):
+    token = fields.String(
+        required=True,
+        validate=validate.Length(max=200),
+        metadata={"description": "From the mailed link, after its #.", "example": "dhe_65f0..._3Xl..."},
+    )
+
+
+class EmailChangedSchema(Schema):
+    email = fields.String(required=True, metadata={"description": "One's address from now on."} | _ADDRESS)

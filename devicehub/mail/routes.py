@@ -10,7 +10,7 @@ from devicehub.mail import service as mail
 pages = FlaskBlueprint("dev_mail", __name__, url_prefix="/dev/mail", template_folder="pages")
 
 _PAGE_POLICY = (
-    "default-src 'none'; style-src 'nonce-{nonce}'; frame-src 'self'; "
+    "default-src 'none'; img-src data:; style-src 'nonce-{nonce}'; frame-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 # A mail may look like something, and its links lead out of here; it may do nothing.

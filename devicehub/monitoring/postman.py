@@ -23,8 +23,9 @@ Run it from top to bottom, as often as you like: it signs up an account of its o
 and ids from one request to the next. (A run signs up once and logs in once; by default an address may do so 5
 times a minute in all.)
 
-A run skips the stream of live events, because it never ends. To send it by hand, give the variable `listen` any
-value.
+A run skips the stream of live events, because it never ends: to send it by hand, give the variable `listen` any
+value. It skips as well what takes something that it cannot know, until you give it to the variable of that name:
+a new address, and the token that is mailed to it.
 """
 
 # A path parameter, or a key of a body, that is called like one of these takes its value from it.
@@ -35,6 +36,8 @@ VARIABLES = {
     "accessToken": "",
     "refreshToken": "",
     "spentAccessToken": "",
+    "newEmail": "",
+    "emailToken": "",
     "deviceId": "",
     "listen": "",
 }
@@ -46,13 +49,14 @@ class Part:
     """What an operation does in a run beyond what the document tells of it."""
 
     before: str = ""  # a script
+    needs: str = ""  # a variable that only a person can give a value
     sends: Mapping[str, str] = field(default_factory=dict)  # key of the body: variable
     keeps: Mapping[str, str] = field(default_factory=dict)  # variable: key of the answer
 
 
 _NEW_EMAIL = 'pm.collectionVariables.set("email", pm.variables.replaceIn("ada-{{$guid}}@example.com"));'
 _SET_ASIDE = 'pm.collectionVariables.set("spentAccessToken", pm.collectionVariables.get("accessToken"));'
-_SKIP = 'if (!pm.collectionVariables.get("listen")) pm.execution.skipRequest();'
+_SKIP = 'if (!pm.collectionVariables.get("{needs}")) pm.execution.skipRequest();'
 _TOKENS = {"accessToken": "accessToken", "refreshToken": "refreshToken"}
 
 PARTS = {
@@ -60,6 +64,10 @@ PARTS = {
     "POST /api/auth/login": Part(keeps=_TOKENS),
     "POST /api/auth/refresh": Part(before=_SET_ASIDE, keeps=_TOKENS),
     "POST /api/auth/revoke": Part(sends={"token": "spentAccessToken"}),
+    "POST /api/auth/email/change": Part(
+        needs="newEmail", sends={"email": "newEmail", "currentPassword": "password"}
+    ),
+    "POST /api/auth/email/confirm": Part(needs="emailToken", sends={"token": "emailToken"}),
     "POST /api/devices": Part(keeps={"deviceId": "id"}),
 }
 FIRST_TAG = "auth"
@@ -156,7 +164,8 @@ def _item(operation: Operation, schemas: Json) -> Json:
 
 
 def _scripts(operation: Operation) -> Iterator[Json]:
-    if before := _SKIP if operation.is_endless else operation.part.before:
+    needs = "listen" if operation.is_endless else operation.part.needs
+    if before := _SKIP.format(needs=needs) if needs else operation.part.before:
         yield _script("prerequest", before)
     success = operation.success
     title = f"answers {success.value} {success.phrase}"

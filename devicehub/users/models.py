@@ -2,13 +2,17 @@
 
 from typing import Any, ClassVar
 
-from mongoengine import DateTimeField, IntField, StringField
+from mongoengine import DateTimeField, DictField, IntField, ListField, StringField
 
 from devicehub.core.documents import Document
 
 
 class User(Document):
-    """`email` is kept in lower case and unique; `token_version` outdates every access token when raised."""
+    """`email` is kept in lower case and unique; `token_version` outdates every access token when raised.
+
+    `email_change` is the newest request for another address, until it is confirmed; `email_asked_at` the times of
+    the last few.
+    """
 
     meta: ClassVar[dict[str, Any]] = {"collection": "users"}
 
@@ -17,6 +21,8 @@ class User(Document):
     password_hash = StringField(required=True)
     role = StringField(choices=("user", "admin"), default="user")
     token_version = IntField(default=0)
+    email_change = DictField()
+    email_asked_at = ListField(DateTimeField())
     revision = IntField(default=1)
     created_at = DateTimeField(required=True)
     updated_at = DateTimeField(required=True)

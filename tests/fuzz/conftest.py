@@ -52,7 +52,10 @@ def document(live_server: LiveServer) -> Document:
             "checks": statuses(["2xx", "304", "404", "409", "412"], ["400", "404", "405", "412", "415", "422"]),
             "operations": [
                 # Made-up credentials are sound as far as a schema can say.
-                {"include-path-regex": "/auth/(login|refresh|logout)$", "checks": statuses(["2xx", "401"])},
+                {
+                    "include-path-regex": "/auth/(login|refresh|logout|email/change|email/confirm)$",
+                    "checks": statuses(["2xx", "401"]),
+                },
                 # Of all that is wrong with a sign-up, only a role is not the caller's to choose.
                 {
                     "include-path": "/api/auth/signup",

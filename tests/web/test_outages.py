@@ -19,7 +19,7 @@ from devicehub.core import mongo, redis
 from devicehub.core.config import Settings
 from devicehub.devices.models import Device
 from tests.conftest import ROOT, LiveServer, Servers, free_port, wait_until
-from tests.factories import PASSWORD, Account, make_account, make_device
+from tests.factories import PASSWORD, Account, email_token, make_account, make_device
 from tests.web.operations import Operation, operations
 from tests.web.refusals import refused
 
@@ -99,13 +99,17 @@ def listed() -> list[Operation]:
     return found
 
 
-def perform(http: httpx.Client, operation: Operation, account: Account, device_id: str) -> httpx.Response:
+def perform(
+    http: httpx.Client, operation: Operation, account: Account, device_id: str, mailed: str = ""
+) -> httpx.Response:
     """Do what an operation is for, with all it takes to succeed."""
     real = {
         "/api/auth/signup": {"email": f"new-{account.email}"},
         "/api/auth/login": {"email": account.email, "password": PASSWORD},
         "/api/auth/refresh": {"refreshToken": account.refresh_token},
         "/api/auth/revoke": {"token": account.refresh_token},
+        "/api/auth/email/change": {"email": f"new-{account.email}"},
+        "/api/auth/email/confirm": {"token": mailed or f"dhe_{account.actor.user_id}_unknown"},
     }
     body = {"json": operation.example | real.get(operation.path, {})} if operation.takes_body else {}
     headers = account.headers | {"User-Agent": "tests"}
@@ -114,13 +118,13 @@ def perform(http: httpx.Client, operation: Operation, account: Account, device_i
 
 def test_without_redis_everything_works_uncached(http: httpx.Client, without_redis: Outage) -> None:
     asked = [
-        (operation, account, make_device(account.actor)["id"])
+        (operation, account, make_device(account.actor)["id"], email_token(account))
         for operation in listed()
         for account in [make_account()]
     ]
     with without_redis():
-        for operation, account, device_id in asked:
-            answer = perform(http, operation, account, device_id)
+        for operation, account, device_id, mailed in asked:
+            answer = perform(http, operation, account, device_id, mailed)
             assert 200 <= answer.status_code < 300, f"{operation}: {answer.status_code} {answer.text}"
             assert answer.headers.get("X-Cache", "BYPASS") == "BYPASS", operation
         health = http.get("/health")
