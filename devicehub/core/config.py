@@ -13,6 +13,8 @@ from urllib.parse import quote, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from devicehub.core import running
+
 SHORTEST_SECRET = 32
 SAMPLE_SECRETS = re.compile(r"change[-_ ]?me|secret[-_ ]?key|example|your[-_ ]|sample|password|default", re.I)
 
@@ -191,7 +193,7 @@ class Settings(BaseSettings):
         return f"redis://{password}{self.redis_host}:{self.redis_port}/{self.redis_db}"
 
 
-AnySettings = TypeVar("AnySettings", bound=Settings)
+AnySettings = TypeVar("AnySettings", bound=BaseSettings)
 
 
 def _refuse_weak(name: str, secret: str) -> None:
@@ -231,6 +233,37 @@ def load(**overrides: Any) -> Settings:
         missing_ones = {name: value for name, value in kept.items() if not getattr(settings, name)}
         settings = settings.model_copy(update=missing_ones)
     return settings
+
+
+class _Place(BaseSettings):
+    """What tells a command which DeviceHub it is for, whatever else is set or missing."""
+
+    model_config = Settings.model_config
+
+    app_env: str = ""
+    devicehub_var: Path = Path("var")
+    mongodb_uri: str = ""
+    redis_url: str = ""
+    redis_host: str = ""
+    port: str = ""
+
+
+def load_for_command() -> Settings:
+    """The settings of a command: what is set here, and where a server is not, those of the `make run` beside it.
+
+    A command says what it has to say by itself, so of its log only warnings are shown, unless LOG_LEVEL is set.
+    """
+    place = read(_Place)
+    is_complete = place.mongodb_uri and (place.redis_url or place.redis_host)
+    run = {} if is_complete else running.environment_of(place.devicehub_var)
+    if not run and not place.mongodb_uri:
+        raise ConfigurationError(
+            f"MONGODB_URI is not set, and no `make run` goes on in {place.devicehub_var}: set it, or start one."
+        )
+    told = {name.lower(): value for name, value in run.items() if name.lower() not in place.model_fields_set}
+    settings = load(**told)
+    is_chosen = "log_level" in settings.model_fields_set
+    return settings if is_chosen else settings.model_copy(update={"log_level": "WARNING"})
 
 
 _current: Settings | None = None
