@@ -7,6 +7,7 @@ import structlog
 from flask import Flask
 from pymongo.errors import PyMongoError
 
+from devicehub.audit import trail
 from devicehub.core import cache, config, events, live, logging, migrations, mongo, redis
 from devicehub.core.cache import BytesCache, Cache
 from devicehub.core.config import Settings
@@ -45,7 +46,7 @@ def create_app(settings: Settings) -> Flask:
     for door in doors("sockets"):
         door.register(socketio)
     app.wsgi_app = hooks.in_front(app.wsgi_app)  # type: ignore[assignment, method-assign]
-    events.attach(realtime.relay)
+    events.attach(trail.hear, realtime.relay)
     return app
 
 

@@ -32,13 +32,18 @@ def migrate() -> None:
 devicehub.add_command(simulate)
 
 
-def main() -> None:
-    """The console script: what is wrong with the settings, or away, is one sentence and no trace."""
+def whole() -> click.Group:
+    """`devicehub` with the commands of every feature."""
     for door in doors("commands"):
         for command in door.commands:
             devicehub.add_command(command)
+    return devicehub
+
+
+def main() -> None:
+    """The console script: what is wrong with the settings, or away, is one sentence and no trace."""
     try:
-        devicehub(obj=create_app)
+        whole()(obj=create_app)
     except (ConfigurationError, DeviceHubError) as error:
         sys.exit(f"devicehub: {error}")
     except PyMongoError as error:

@@ -15,9 +15,11 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner, Result
 from flask import Flask
 from flask.testing import FlaskClient
 
+from devicehub import cli
 from devicehub.app import create_app
 from devicehub.core import clock as system_clock
 from devicehub.core import config, events, logging, migrations, mongo, redis
@@ -213,6 +215,22 @@ def client_of(app: Flask) -> Callable[[Account], FlaskClient]:
     return make
 
 
+@pytest.fixture
+def typed(app: Flask, settings: Settings) -> Callable[..., Result]:
+    """Type a command (`typed("audit", "verify")`) and what it asks for; the application is the test's own."""
+
+    def run(*arguments: str, answer: str = "") -> Result:
+        return CliRunner().invoke(cli.whole(), arguments, input=answer, env=named(settings), obj=lambda _: app)
+
+    return run
+
+
+def named(settings: Settings) -> dict[str, str]:
+    """Settings as an environment."""
+    fields = settings.model_dump(mode="json", exclude_none=True, exclude={"allowed_origins", "log_file"})
+    return {name.upper(): str(value) for name, value in fields.items()}
+
+
 @dataclass
 class LiveServer:
     """A real api process: gunicorn with its gevent worker, on the loopback."""
@@ -256,8 +274,7 @@ def live_server(serve: Callable[..., LiveServer]) -> LiveServer:
 def start_server(settings: Settings, environment: dict[str, str]) -> LiveServer:
     """Start an api process on the databases of `settings` and wait until it is ready."""
     port = free_port()
-    named = settings.model_dump(mode="json", exclude_none=True, exclude={"allowed_origins", "log_file"})
-    env = {**os.environ, **{name.upper(): str(value) for name, value in named.items()}, "PORT": str(port)}
+    env = {**os.environ, **named(settings), "PORT": str(port)}
     command = [sys.executable, "-m", "gunicorn", "-c", "devicehub/web/gunicorn.py", "wsgi:app"]
     process = subprocess.Popen(command, cwd=ROOT, env=env | environment)
     url = f"http://127.0.0.1:{port}"

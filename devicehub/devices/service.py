@@ -11,6 +11,7 @@ from bson import ObjectId
 from mongoengine.errors import NotUniqueError
 from pymongo.errors import BulkWriteError
 
+from devicehub.audit import service as audit
 from devicehub.core import cache, clock, config, crypto, ids, live
 from devicehub.core.actor import Actor
 from devicehub.core.cache import Cached
@@ -167,11 +168,10 @@ def create_many(
     for index, failure in failures.items():
         is_there = "_id" in failure["keyPattern"]  # made by the first of two that are the same
         made[index] = _found(actor, rows[index]["_id"]) if is_there else DuplicateSerialNumber()
-    for one in made:
-        if not isinstance(one, DeviceHubError):
-            _tell(
-                "device.created", actor, one, changes={}
-            )  # again, for one that is there: who made it may have died
+    with audit.gathered():
+        for one in made:
+            if not isinstance(one, DeviceHubError):  # again, for one that is there: who made it may have died
+                _tell("device.created", actor, one, changes={})
     return made
 
 
@@ -252,13 +252,16 @@ def update(
 
 def delete(actor: Actor, device_id: str, *, revision: int | None = None) -> None:
     """Delete a device; raises DeviceNotFound, DeviceNotYours or PreconditionFailed."""
-    with cache.current().writing(actor.organization_id, NOUN):
-        row = _mine(actor, device_id, revision).modify(remove=True)
-    if row is None:
-        raise _why_not(actor, device_id)
-    live.current().forget(actor.organization_id, device_id)
-    device = views.whole(row.to_mongo().to_dict())
-    _tell("device.deleted", actor, device, changes={"deleted": True})
+    before = views.settled(row_of(actor, device_id))
+    gone = {name: before[name] for name in ("name", "type", "serialNumber", "ownerId")}
+    with audit.intended(actor, "device.deleted", target=before["id"], changes=gone):
+        with cache.current().writing(actor.organization_id, NOUN):
+            row = _mine(actor, device_id, revision).modify(remove=True)
+        if row is None:
+            raise _why_not(actor, device_id)
+        live.current().forget(actor.organization_id, device_id)
+        device = views.whole(row.to_mongo().to_dict())
+        _tell("device.deleted", actor, device, changes={"deleted": True})
 
 
 def _mine(actor: Actor, device_id: str, revision: int | None) -> Any:
