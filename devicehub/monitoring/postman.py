@@ -38,6 +38,7 @@ VARIABLES = {
     "spentAccessToken": "",
     "newEmail": "",
     "emailToken": "",
+    "organizationId": "",
     "deviceId": "",
     "listen": "",
 }
@@ -61,7 +62,7 @@ _TOKENS = {"accessToken": "accessToken", "refreshToken": "refreshToken"}
 
 PARTS = {
     "POST /api/auth/signup": Part(before=_NEW_EMAIL),
-    "POST /api/auth/login": Part(keeps=_TOKENS),
+    "POST /api/auth/login": Part(keeps=_TOKENS | {"organizationId": "organization.id"}),
     "POST /api/auth/refresh": Part(before=_SET_ASIDE, keeps=_TOKENS),
     "POST /api/auth/revoke": Part(sends={"token": "spentAccessToken"}),
     "POST /api/auth/email/change": Part(

@@ -20,7 +20,7 @@ from devicehub.core import mongo
 from tests.factories import PASSWORD, Account, email_token, make_account, make_device
 from tests.fuzz.conftest import Document
 
-TAGS = {"auth", "users", "devices", "monitoring"}
+TAGS = {"audit", "auth", "users", "devices", "monitoring"}
 ENDING = {
     "POST /api/auth/refresh",
     "POST /api/auth/logout",
@@ -48,6 +48,8 @@ def made_real(case: Case, caller: Account) -> None:
     """Put what exists where the document's examples stand, and where half of all well-formed ids do."""
     if REAL_IDS.fullmatch(str(case.path_parameters.get("device_id"))):
         case.path_parameters["device_id"] = make_device(caller.actor)["id"]
+    if REAL_IDS.fullmatch(str(case.path_parameters.get("organization_id"))):
+        case.path_parameters["organization_id"] = caller.actor.organization_id
     for name in ("refreshToken", "token"):
         if isinstance(case.body, dict) and case.body.get(name) == REFRESH_TOKEN:
             case.body[name] = caller.refresh_token

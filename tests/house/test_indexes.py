@@ -13,6 +13,7 @@ from tests.mail.conftest import owe, work
 
 # Found by their _id without a plan, or the bookkeeping of MongoDB itself.
 OURS = (
+    "audit_entries",
     "users",
     "organizations",
     "sessions",
@@ -42,7 +43,9 @@ def test_every_query_is_served_by_an_index(client: FlaskClient, account: Any, pr
         collection = row["ns"].partition(".")[2]
         if collection in OURS and "planSummary" in row:
             plans.setdefault(collection, set()).add(row["planSummary"])
-    assert {"users", "organizations", "sessions", "devices"} <= set(plans), "the profiler saw nothing"
+    assert {"users", "organizations", "sessions", "devices", "audit_entries"} <= set(plans), (
+        "the profiler saw nothing"
+    )
     scans = {name: sorted(found) for name, found in plans.items() if any("COLLSCAN" in plan for plan in found)}
     assert scans == {}
 
@@ -67,6 +70,10 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     work(owe("invitation", user_id=account.actor.user_id))
     client.get("/dev/mail")
     client.delete(path)
+    trail = f"/api/organizations/{account.actor.organization_id}/audit"
+    at = "2026-01-01T00:00:00Z"
+    for query in ("", "action=device.deleted", f"actor={account.actor.user_id}", f"from={at}", f"to={at}"):
+        assert client.get(f"{trail}?{query}").status_code == 200
     grant = sessions.rotate(account.refresh_token, ip=None, user_agent="tests")
     client.post("/api/auth/revoke", json={"token": grant.refresh_token})
     other = make_account()

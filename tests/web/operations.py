@@ -35,9 +35,9 @@ class Operation:
     def is_stream(self) -> bool:
         return "text/event-stream" in self.document["responses"].get("200", {}).get("content", {})
 
-    def address(self, the_id: str) -> str:
-        """The path, with every parameter filled in."""
-        return re.sub(r"\{\w+\}", the_id, self.path)
+    def address(self, the_id: str, **others: str) -> str:
+        """The path, with every parameter filled in; `others` are ids of their own, by their parameter."""
+        return re.sub(r"\{(\w+)\}", lambda parameter: others.get(parameter[1], the_id), self.path)
 
     def documents(self, status: int, code: str) -> bool:
         """Whether the document names this failure of this operation."""

@@ -113,7 +113,8 @@ def perform(
     }
     body = {"json": operation.example | real.get(operation.path, {})} if operation.takes_body else {}
     headers = account.headers | {"User-Agent": "tests"}
-    return http.request(operation.method, operation.address(device_id), headers=headers, **body)
+    address = operation.address(device_id, organization_id=account.actor.organization_id)
+    return http.request(operation.method, address, headers=headers, **body)
 
 
 def test_without_redis_everything_works_uncached(http: httpx.Client, without_redis: Outage) -> None:
