@@ -5,12 +5,14 @@ why an old token ends its whole family.
 """
 
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from bson import ObjectId
 
+from devicehub.audit import service as audit
 from devicehub.auth import standing
 from devicehub.auth.errors import InvalidRefreshToken, NotAMember, RefreshTokenReused
 from devicehub.auth.models import Session
@@ -24,6 +26,7 @@ PREFIX = "dhr1"
 TWIN_GRACE = timedelta(seconds=10)
 # A session is granted at most 30 access tokens a minute of 15 minutes each: the last 500 are all that may live.
 MOST_REVOKED = 500
+BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +184,18 @@ def end_all(user_id: str, reason: str = "logout_all") -> int:
     count = _end(live, reason)
     standing.forget_user(user_id)
     return count
+
+
+def end_everyones() -> Iterator[int]:
+    """End every session there is, a batch at a time; tells of each batch how many it ended."""
+    moment = clock.now()
+    live = Session.objects(revoked_at=None, expires_at__gt=moment, ends_at__gt=moment).order_by("id")
+    batch = list(live.limit(BATCH).scalar("id"))
+    while batch:
+        with audit.gathered():
+            ended = _end(batch, "revoked_all")
+        yield ended
+        batch = list(live.filter(id__gt=batch[-1]).limit(BATCH).scalar("id"))
 
 
 def revoke_token(session_id: str, token_id: str) -> None:

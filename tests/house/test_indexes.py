@@ -78,3 +78,4 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     client.post("/api/auth/revoke", json={"token": grant.refresh_token})
     other = make_account()
     client.post("/api/auth/logout-all", headers=other.headers)
+    list(sessions.end_everyones())
