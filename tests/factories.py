@@ -14,6 +14,7 @@ from devicehub.core.actor import Actor, Role
 from devicehub.devices import service as devices
 from devicehub.mail.models import Mail
 from devicehub.organizations.models import Member, Organization
+from devicehub.users.models import User
 from devicehub.web import identity
 
 app: Flask = None  # type: ignore[assignment]  # set by conftest.py: tokens are signed by the application
@@ -36,11 +37,17 @@ class Account:
 
 
 def make_account(
-    *, role: Role = "owner", organization_id: str | None = None, name: str = "Ada Lovelace"
+    *,
+    role: Role = "owner",
+    organization_id: str | None = None,
+    name: str = "Ada Lovelace",
+    platform_admin: bool = False,
 ) -> Account:
     """A new person, signed in; with another role than owner, or a given organization, as a member of that."""
     email = f"person{next(_numbers)}@example.com"
     made = auth.sign_up(name=name, email=email, password=PASSWORD)
+    if platform_admin:
+        User.objects(id=made.user.id).update_one(set__role="admin")
     if role != "owner" and organization_id is None:
         organization_id = make_account().actor.organization_id
     if organization_id is not None:

@@ -25,7 +25,8 @@ times a minute in all.)
 
 A run skips the stream of live events, because it never ends: to send it by hand, give the variable `listen` any
 value. It skips as well what takes something that it cannot know, until you give it to the variable of that name:
-a new address, and the token that is mailed to it.
+a new address, and the token that is mailed to it. What only platform admins may do waits for any value of
+`platformAdmin`.
 """
 
 # A path parameter, or a key of a body, that is called like one of these takes its value from it.
@@ -41,6 +42,7 @@ VARIABLES = {
     "organizationId": "",
     "deviceId": "",
     "listen": "",
+    "platformAdmin": "",
 }
 HEADERS = {"Idempotency-Key": "{{$guid}}"}
 
@@ -69,6 +71,8 @@ PARTS = {
         needs="newEmail", sends={"email": "newEmail", "currentPassword": "password"}
     ),
     "POST /api/auth/email/confirm": Part(needs="emailToken", sends={"token": "emailToken"}),
+    "GET /api/users": Part(needs="platformAdmin"),
+    "GET /api/users/users": Part(needs="platformAdmin"),
     "POST /api/devices": Part(keeps={"deviceId": "id"}),
 }
 FIRST_TAG = "auth"

@@ -6,6 +6,8 @@ from mongoengine import DateTimeField, DictField, IntField, ListField, StringFie
 
 from devicehub.core.documents import Document
 
+ROLES = ("user", "admin")
+
 
 class User(Document):
     """`email` is kept in lower case and unique; `token_version` outdates every access token when raised.
@@ -19,7 +21,7 @@ class User(Document):
     name = StringField(required=True)
     email = StringField(required=True)
     password_hash = StringField(required=True)
-    role = StringField(choices=("user", "admin"), default="user")
+    role = StringField(choices=ROLES, default="user")
     token_version = IntField(default=0)
     email_change = DictField()
     email_asked_at = ListField(DateTimeField())

@@ -1,4 +1,4 @@
-"""The profile of whoever asks."""
+"""The profile of whoever asks, and for platform admins everybody's."""
 
 from datetime import datetime
 from typing import Any
@@ -13,13 +13,38 @@ from devicehub.users.schemas import (
     PreferencesSchema,
     ProfilePatchSchema,
     ProfileSchema,
+    UserListSchema,
+    UserQuerySchema,
     UserSchema,
 )
 from devicehub.web import conditional
 from devicehub.web.blueprint import Blueprint
 from devicehub.web.identity import current_actor
+from devicehub.web.pagination import take_page
+from devicehub.web.responses import json_response
 
 blp = Blueprint("users", __name__, url_prefix="/api/users", description="People and their profiles.")
+
+
+@blp.route("")
+class Users(MethodView):
+    @blp.guard(platform_admin=True)
+    @blp.arguments(UserQuerySchema, location="query")
+    @blp.response(200, UserListSchema)
+    def get(self, query: dict[str, Any]) -> Any:
+        """List all accounts
+
+        For platform admins, whom `devicehub create-admin` makes.
+        """
+        page = take_page(query)
+        return json_response(users.find(query, page))
+
+
+@blp.route("/users")
+class UsersAgain(MethodView):
+    """The same under another name that clients know it by."""
+
+    get = blp.doc(operationId="getUsersAgain", summary="List all accounts (as `/api/users`)")(Users.get)
 
 
 @blp.route("/profile")

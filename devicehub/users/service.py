@@ -1,5 +1,7 @@
-"""Users: reading and changing one's own profile and preferences."""
+"""Users: reading and changing one's own profile and preferences, and who there is."""
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -10,6 +12,7 @@ from devicehub.core.actor import Actor
 from devicehub.core.cache import Cached
 from devicehub.core.errors import NotFound
 from devicehub.core.events import emit
+from devicehub.core.paging import Page
 from devicehub.mail import preferences as mail_preferences
 from devicehub.users.models import User
 
@@ -38,6 +41,18 @@ def get(user_id: str) -> User:
     if user is None:
         raise UserNotFound(user_id=user_id)
     return user
+
+
+def find(query: Mapping[str, Any], page: Page) -> dict[str, Any]:
+    """A page of all accounts there are, newest first; for platform admins only, which the door sees to."""
+    conditions: dict[str, Any] = {"role": query["role"]} if "role" in query else {}
+    if query.get("search"):
+        literal = {"$regex": re.escape(query["search"]), "$options": "i"}
+        conditions["$or"] = [{"name": literal}, {"email": literal}]
+    # Without the hint a search is counted over the documents, and a count of all is an estimate.
+    chosen = User.objects(__raw__=conditions).hint("of_role" if "role" in query else "by_created_at")
+    rows = chosen.order_by("-created_at", "-id").skip(page.skip).limit(page.limit)
+    return {"items": [describe(user) for user in rows], "pagination": page.describe(chosen.count())}
 
 
 def profile(actor: Actor, *, fresh: bool = False) -> Cached:

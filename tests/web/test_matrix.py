@@ -77,7 +77,7 @@ def must_be(answer: Any, status: int, code: str, operation: Operation, why: str)
     return refused(answer, status, code)
 
 
-@pytest.mark.actor()
+@pytest.mark.actor(platform_admin=True)
 @pytest.mark.parametrize("why", UNREADABLE)
 def test_what_cannot_be_read_is_malformed(ask: Any, own_id: str, why: str) -> None:
     for operation in with_body():
@@ -85,7 +85,7 @@ def test_what_cannot_be_read_is_malformed(ask: Any, own_id: str, why: str) -> No
         must_be(answer, 400, "MALFORMED_REQUEST", operation, why)
 
 
-@pytest.mark.actor()
+@pytest.mark.actor(platform_admin=True)
 @pytest.mark.parametrize("body", ["[]", "[{}]", '"text"', "1", "null", "true"])
 def test_only_an_object_is_a_body(ask: Any, own_id: str, body: str) -> None:
     for operation in with_body():
@@ -93,7 +93,7 @@ def test_only_an_object_is_a_body(ask: Any, own_id: str, body: str) -> None:
         must_be(answer, 422, "VALIDATION_ERROR", operation, body)
 
 
-@pytest.mark.actor()
+@pytest.mark.actor(platform_admin=True)
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "text/json", None]
 )
@@ -103,7 +103,7 @@ def test_only_json_is_read(ask: Any, own_id: str, content_type: str | None) -> N
         must_be(answer, 415, "UNSUPPORTED_MEDIA_TYPE", operation, str(content_type))
 
 
-@pytest.mark.actor()
+@pytest.mark.actor(platform_admin=True)
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "application/merge-patch+json"])
 def test_json_may_say_more_of_itself(ask: Any, own_id: str, content_type: str) -> None:
     for operation in with_body():
@@ -111,7 +111,7 @@ def test_json_may_say_more_of_itself(ask: Any, own_id: str, content_type: str) -
         must_be(answer, 422, "VALIDATION_ERROR", operation, content_type)
 
 
-@pytest.mark.actor()
+@pytest.mark.actor(platform_admin=True)
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "identity, gzip"])
 def test_nothing_packed_is_unpacked(ask: Any, own_id: str, encoding: str) -> None:
     for operation in with_body():
@@ -119,7 +119,7 @@ def test_nothing_packed_is_unpacked(ask: Any, own_id: str, encoding: str) -> Non
         must_be(answer, 415, "UNSUPPORTED_MEDIA_TYPE", operation, encoding)
 
 
-@pytest.mark.actor()
+@pytest.mark.actor(platform_admin=True)
 def test_what_is_too_large_is_not_read(ask: Any, own_id: str) -> None:
     body = b'{"name": "%s"}' % (b"x" * (10 << 20))
     for operation in with_body():
@@ -127,7 +127,7 @@ def test_what_is_too_large_is_not_read(ask: Any, own_id: str) -> None:
         must_be(answer, 413, "PAYLOAD_TOO_LARGE", operation, "10 MB and a little")
 
 
-@pytest.mark.actor()
+@pytest.mark.actor(platform_admin=True)
 @pytest.mark.parametrize("shape", [{"$gt": ""}, {"$ne": None}, {"$regex": ".*"}, {"$where": "sleep(1000)"}])
 def test_what_looks_like_an_operator_is_no_value_of_any_property(ask: Any, own_id: str, shape: Any) -> None:
     for operation in with_body():
@@ -139,7 +139,7 @@ def test_what_looks_like_an_operator_is_no_value_of_any_property(ask: Any, own_i
                 assert name in problem["errors"], f"{operation}: {name}"
 
 
-@pytest.mark.actor()
+@pytest.mark.actor(platform_admin=True)
 def test_nor_is_it_a_device_of_a_batch(client: FlaskClient) -> None:
     odd: list[Any] = [{"$gt": ""}, {"name": {"$gt": ""}, "type": "sensor"}, [], "x", 1]
     answer = client.post("/api/devices/batch", json={"devices": odd})
@@ -147,7 +147,7 @@ def test_nor_is_it_a_device_of_a_batch(client: FlaskClient) -> None:
     assert [item["error"]["code"] for item in answer.json["items"]] == ["VALIDATION_ERROR"] * len(odd)
 
 
-@pytest.mark.actor()
+@pytest.mark.actor(platform_admin=True)
 def test_what_is_missing_is_named(ask: Any, own_id: str) -> None:
     for operation in with_body():
         for name in operation.body.get("required", []):
@@ -156,7 +156,7 @@ def test_what_is_missing_is_named(ask: Any, own_id: str) -> None:
             assert list(problem["errors"]) == [name], f"{operation}: {name}"
 
 
-@pytest.mark.actor()
+@pytest.mark.actor(platform_admin=True)
 @pytest.mark.parametrize(
     "key", ["unknownKey", "unknown_key", "$set", "__proto__", "_id", "organizationId", "passwordHash", ""]
 )
@@ -167,7 +167,7 @@ def test_what_is_unknown_in_a_body_is_named(ask: Any, own_id: str, key: str) -> 
         assert list(problem["errors"]) == [key], f"{operation}: {key}"
 
 
-@pytest.mark.actor()
+@pytest.mark.actor(platform_admin=True)
 @pytest.mark.parametrize("key", ["unknownKey", "status[$ne]", "$where", "limit[]", ""])
 def test_what_is_unknown_in_a_query_is_named(ask: Any, own_id: str, key: str) -> None:
     for operation in operations():
@@ -177,7 +177,7 @@ def test_what_is_unknown_in_a_query_is_named(ask: Any, own_id: str, key: str) ->
             assert list(problem["errors"]) == [key], f"{operation}: {key}"
 
 
-@pytest.mark.actor()
+@pytest.mark.actor(platform_admin=True)
 def test_a_query_takes_neither_letters_for_numbers_nor_what_is_out_of_reach(ask: Any) -> None:
     asked = 0
     for operation in operations():
@@ -196,7 +196,7 @@ def test_a_query_takes_neither_letters_for_numbers_nor_what_is_out_of_reach(ask:
     assert asked > 20
 
 
-@pytest.mark.actor()
+@pytest.mark.actor(platform_admin=True)
 @pytest.mark.parametrize("odd", ["%00", "%FF%FE", "%ED%A0%80", "a%00b"])
 def test_a_query_of_odd_bytes_is_no_servers_error(client: FlaskClient, account: Account, odd: str) -> None:
     for operation in operations():
@@ -222,7 +222,7 @@ def test_whoever_may_not_is_told_so_before_anything_is_read(ask: Any, own_id: st
         must_be(answer, 403, "INSUFFICIENT_ROLE", operation, "a viewer")
 
 
-@pytest.mark.actor()
+@pytest.mark.actor(platform_admin=True)
 def test_what_belongs_to_others_is_as_unknown_as_what_never_was(ask: Any) -> None:
     theirs = make_device(make_account().actor)["id"]
     for operation in with_id():
@@ -237,7 +237,7 @@ def test_what_belongs_to_others_is_as_unknown_as_what_never_was(ask: Any) -> Non
         assert told[0] == told[1], operation
 
 
-@pytest.mark.actor()
+@pytest.mark.actor(platform_admin=True)
 @pytest.mark.parametrize(
     "odd", ["x", "0", "65f0a1b2c3d4e5f6a7b8c9d", f"{UNKNOWN}0", f"{UNKNOWN}%0A", f"%20{UNKNOWN}", "%00", "%F0%9F%92%A9", "%FF",
             "%7B%22$gt%22:%22%22%7D", "null", "..", "x" * 2000]

@@ -121,7 +121,7 @@ def test_without_redis_everything_works_uncached(http: httpx.Client, without_red
     asked = [
         (operation, account, make_device(account.actor)["id"], email_token(account))
         for operation in listed()
-        for account in [make_account()]
+        for account in [make_account(platform_admin=True)]
     ]
     with without_redis():
         for operation, account, device_id, mailed in asked:
