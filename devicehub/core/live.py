@@ -97,6 +97,11 @@ class Live:
         with suppress(RedisAway):
             self._redis.call(lambda client: client.hdel(_keys(scope)[0], one, f"w{one}"))
 
+    def forget_all(self, scope: str) -> None:
+        """Let go of a whole scope that is no more."""
+        with suppress(RedisAway):
+            self._redis.call(lambda client: client.delete(_keys(scope)[0]))
+
     def _quietly(self, script: Callable[..., Any], scope: str, args: list[Any]) -> None:
         try:
             script(_keys(scope), [self._redis.incarnation, *args])

@@ -85,6 +85,20 @@ class Flag(fields.Boolean):
         return value
 
 
+class Timezone(fields.String):
+    """A time zone by its IANA name."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        metadata = {"format": "iana-timezone", "example": "Europe/Berlin"} | kwargs.pop("metadata", {})
+        super().__init__(metadata=metadata, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        name = super()._deserialize(value, attr, data, **kwargs) or ""
+        if name not in clock.timezones():
+            raise ValidationError("Not a time zone of the IANA database, such as Europe/Berlin.")
+        return name
+
+
 # JSON as we can keep it, in JSON Schema; a component of the document, for it speaks of itself.
 NUMBER: dict[str, Any] = {"type": "number", "exclusiveMinimum": -NUMBERS_END, "exclusiveMaximum": NUMBERS_END}
 NAME: dict[str, Any] = {"pattern": r"^(?!\$)[^\x00]*$"}

@@ -95,6 +95,12 @@ def test_what_is_forgotten_leaves_nothing_behind(ours: Live, truth: Truth) -> No
     assert redis.current().client.hkeys(f"live:{SCOPE}") == [b"epoch"]
 
 
+def test_of_a_scope_that_is_forgotten_nothing_is_left(ours: Live, truth: Truth) -> None:
+    read(ours, truth, "a")
+    ours.forget_all(SCOPE)
+    assert redis.current().client.keys("live:*") == []
+
+
 def test_a_mark_lapses_and_the_truth_is_learnt_again(ours: Live, truth: Truth, monkeypatch: Any) -> None:
     read(ours, truth, "a")
     monkeypatch.setattr(live, "MARK_LIFE_MS", 1)
