@@ -147,6 +147,7 @@ class Settings(BaseSettings):
     device_rate_limit: PerMinute = "100 per minute"
     ingest_rate_limit: PerMinute = "120 per minute"
     web_concurrency: int = Field(1, ge=1)
+    invitation_rate_limit: PerHour = "30 per hour"
     general_rate_limit: PerMinute = "200 per minute"
 
     cache_devices_ttl: int = Field(1800, ge=1)

@@ -23,7 +23,7 @@ def register(socketio: SocketIO) -> None:
 
 
 def _join(actor: Actor, sid: str, organization_id: str) -> dict[str, Any]:
-    role = organizations.require_member(actor, organization_id)
+    role = organizations.require(actor, organization_id).role
     last_event_id = realtime.join(sid, organization_id)
     joined = {"organizationId": organization_id, "role": role, "lastEventId": last_event_id}
     realtime.tell(sid, "joined-organization", joined)

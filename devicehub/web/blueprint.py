@@ -32,9 +32,14 @@ class Blueprint(SmorestBlueprint):
         limit: LimitClass = "general",
         platform_admin: bool = False,
         token_in_query: bool = False,
+        in_path: bool = False,
     ) -> Callable[[View], View]:
-        """Let only callers with `role` or above through; outermost, so a stranger gets 401 before 422."""
-        guard = Guard(role, limit, platform_admin, token_in_query)
+        """Let only callers with `role` or above through; outermost, so a stranger gets 401 before 422.
+
+        With `in_path` the role is asked for in the organization that the path names: the current actor is bound
+        to it from there on, and the view is spared its id.
+        """
+        guard = Guard(role, limit, platform_admin, token_in_query, in_path)
 
         def decorate(view: View) -> View:
             view = _strict(view, {"token"} if token_in_query else set())
@@ -42,6 +47,8 @@ class Blueprint(SmorestBlueprint):
             @wraps(view)
             def guarded(*args: Any, **kwargs: Any) -> Any:
                 actor = identity.current_actor()
+                if in_path:
+                    actor = identity.act_in(kwargs.pop("organization_id"))
                 if platform_admin and not actor.is_platform_admin:
                     raise Forbidden()
                 if not actor.is_at_least(role):

@@ -19,6 +19,7 @@ from devicehub.core import clock, config, crypto
 from devicehub.core.actor import Actor
 from devicehub.core.errors import DeviceHubError, Unauthenticated, Unavailable
 from devicehub.extensions import jwt
+from devicehub.organizations import service as organizations
 from devicehub.web import errors
 from devicehub.web.guards import guard_of_request
 
@@ -116,6 +117,13 @@ def current_actor() -> Actor:
     if refusal is not None:
         raise refusal
     actor: Actor = g.actor
+    return actor
+
+
+def act_in(organization_id: str) -> Actor:
+    """Bind the caller of this request to an organization, active or not; raises OrganizationNotFound."""
+    actor: Actor = organizations.require(current_actor(), organization_id)
+    g.actor = actor
     return actor
 
 

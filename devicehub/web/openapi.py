@@ -23,6 +23,7 @@ from devicehub.core.errors import (
     UnsupportedMediaType,
 )
 from devicehub.extensions import api
+from devicehub.organizations.errors import OrganizationNotFound
 from devicehub.web import paths
 from devicehub.web.errors import TYPES, slug
 from devicehub.web.fields import JSON_VALUE
@@ -154,6 +155,8 @@ def _implied(doc: dict[str, Any], guard: Guard) -> Errors:
             yield Forbidden
         elif guard.role != "viewer":
             yield InsufficientRole
+        if guard.in_path:
+            yield OrganizationNotFound
     if guard.limit != "none":
         yield RateLimitExceeded.of(guard.limit)
         yield DatabaseUnavailable

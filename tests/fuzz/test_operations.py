@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import requests
+from bson import ObjectId
 from schemathesis import Case
 from schemathesis.checks import load_all_checks
 from schemathesis.core.transport import Response
@@ -17,10 +18,12 @@ from schemathesis.specs.openapi.checks import ignored_auth, negative_data_reject
 
 from devicehub.auth import service as auth
 from devicehub.core import mongo
-from tests.factories import PASSWORD, Account, email_token, make_account, make_device
+from devicehub.organizations import deletions, invitations
+from devicehub.organizations import service as organizations
+from tests.factories import PASSWORD, Account, email_token, invite, make_account, make_device
 from tests.fuzz.conftest import Document
 
-TAGS = {"audit", "auth", "users", "devices", "monitoring"}
+TAGS = {"audit", "auth", "users", "organizations", "devices", "monitoring"}
 ENDING = {
     "POST /api/auth/refresh",
     "POST /api/auth/logout",
@@ -28,11 +31,12 @@ ENDING = {
     "POST /api/auth/revoke",
     "POST /api/auth/email/change",  # ends nothing, but may be asked for five times an hour
 }
-CREATING = {"POST /api/devices", "POST /api/devices/batch"}
+CREATING = {"POST /api/devices", "POST /api/devices/batch", "POST /api/organizations"}
 
 # Of the document's examples. Its address and password are those of Ada, who exists.
 REFRESH_TOKEN = "dhr1.65f0....0.b1f..."
 EMAIL_TOKEN = "dhe_65f0..._3Xl..."
+INVITATION_TOKEN = "kJ0VbZ1nqk4uQ3oYy5XHqv2m8tR7sW6dE9fGa1BcDhI"
 REAL_IDS = re.compile("[0-7][0-9a-fA-F]{23}")
 
 
@@ -44,12 +48,35 @@ def prepared(case: Case, account: Account) -> Account:
     return make_account(platform_admin=True) if case.operation.label in ENDING else account
 
 
+def spare_organization(caller: Account) -> str:
+    return str(organizations.create(owner_id=ObjectId(caller.actor.user_id), name="Spare").id)
+
+
+def receipt(caller: Account) -> str:
+    spare = organizations.require(caller.actor, spare_organization(caller))
+    return str(deletions.delete(spare)["receipt_id"])
+
+
+REAL: dict[str, Callable[[Account], str]] = {
+    "device_id": lambda caller: make_device(caller.actor)["id"],
+    "organization_id": lambda caller: caller.actor.organization_id,
+    "user_id": lambda caller: (
+        make_account(role="viewer", organization_id=caller.actor.organization_id).actor.user_id
+    ),
+    "invitation_id": lambda caller: invitations.create(caller.actor, email="g@example.com", role="viewer")["id"],
+    "receipt_id": receipt,
+}
+
+
 def made_real(case: Case, caller: Account) -> None:
     """Put what exists where the document's examples stand, and where half of all well-formed ids do."""
-    if REAL_IDS.fullmatch(str(case.path_parameters.get("device_id"))):
-        case.path_parameters["device_id"] = make_device(caller.actor)["id"]
-    if REAL_IDS.fullmatch(str(case.path_parameters.get("organization_id"))):
-        case.path_parameters["organization_id"] = caller.actor.organization_id
+    ends_it = case.operation.label == "DELETE /api/organizations/{organization_id}"
+    real = REAL | ({"organization_id": spare_organization} if ends_it else {})
+    for name, value in case.path_parameters.items():
+        if REAL_IDS.fullmatch(str(value)):
+            case.path_parameters[name] = real[name](caller)
+    if isinstance(case.body, dict) and case.body.get("token") == INVITATION_TOKEN:
+        case.body["token"] = invite(make_account().actor, caller.email)
     for name in ("refreshToken", "token"):
         if isinstance(case.body, dict) and case.body.get(name) == REFRESH_TOKEN:
             case.body[name] = caller.refresh_token

@@ -8,7 +8,10 @@ from flask.testing import FlaskClient
 
 from devicehub.auth import sessions
 from devicehub.core import mongo
-from tests.factories import make_account
+from devicehub.devices import purges
+from devicehub.organizations import deletions
+from devicehub.organizations import service as organizations
+from tests.factories import invite, make_account
 from tests.mail.conftest import owe, work
 
 # Found by their _id without a plan, or the bookkeeping of MongoDB itself.
@@ -16,6 +19,7 @@ OURS = (
     "audit_entries",
     "users",
     "organizations",
+    "organization_deletions",
     "sessions",
     "devices",
     "idempotency_keys",
@@ -43,9 +47,8 @@ def test_every_query_is_served_by_an_index(client: FlaskClient, account: Any, pr
         collection = row["ns"].partition(".")[2]
         if collection in OURS and "planSummary" in row:
             plans.setdefault(collection, set()).add(row["planSummary"])
-    assert {"users", "organizations", "sessions", "devices", "audit_entries"} <= set(plans), (
-        "the profiler saw nothing"
-    )
+    seen = {"users", "organizations", "organization_deletions", "sessions", "devices", "audit_entries"}
+    assert seen <= set(plans), "the profiler saw nothing"
     scans = {name: sorted(found) for name, found in plans.items() if any("COLLSCAN" in plan for plan in found)}
     assert scans == {}
 
@@ -76,8 +79,33 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     at = "2026-01-01T00:00:00Z"
     for query in ("", "action=device.deleted", f"actor={account.actor.user_id}", f"from={at}", f"to={at}"):
         assert client.get(f"{trail}?{query}").status_code == 200
+    use_organizations(client, account)
     grant = sessions.rotate(account.refresh_token, ip=None, user_agent="tests")
     client.post("/api/auth/revoke", json={"token": grant.refresh_token})
     other = make_account()
     client.post("/api/auth/logout-all", headers=other.headers)
     list(sessions.end_everyones())
+
+
+def use_organizations(client: FlaskClient, account: Any) -> None:
+    """Every query of organizations, members, invitations and deletions, once."""
+    made = client.post("/api/organizations", json={"name": "Engines"}).json["id"]
+    path = f"/api/organizations/{made}"
+    asked = ("/api/organizations", path, f"{path}/permissions", f"{path}/members", f"{path}/invitations")
+    for one in asked:
+        assert client.get(one).status_code == 200
+    client.patch(path, json={"name": "Renamed"})
+    guest = make_account()
+    there = organizations.require(account.actor, made)
+    token = invite(there, guest.email)
+    client.post("/api/invitations/accept", json={"token": token}, headers=guest.headers)
+    client.patch(f"{path}/members/{guest.actor.user_id}", json={"role": "admin"})
+    client.delete(f"{path}/members/{guest.actor.user_id}")
+    client.post(f"{path}/invitations", json={"email": "grace@example.com", "role": "viewer"})
+    [invitation] = client.get(f"{path}/invitations").json["items"]
+    client.delete(f"{path}/invitations/{invitation['id']}")
+    receipt = client.delete(path).json["receiptId"]
+    assert client.get(f"/api/organizations/deletions/{receipt}").status_code == 200
+    deletions.look_after(receipt)
+    deletions.purge(made, receipt)
+    assert [*purges.of_organization(made)] == [0]

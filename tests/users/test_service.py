@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from devicehub.users import service as users
-from tests.factories import make_account
+from tests.factories import let_redis_remember, make_account
 from tests.web.refusals import refused
 
 PROFILE = "/api/users/profile"
@@ -14,7 +14,7 @@ PROFILE = "/api/users/profile"
 
 @pytest.mark.actor()
 def test_outdated_tokens_are_stale_at_once_and_a_refresh_goes_on(client: FlaskClient, account: Any) -> None:
-    assert client.get(PROFILE).status_code == 200  # Redis remembers it for half a minute
+    let_redis_remember(account)
     users.outdate_tokens([account.actor.user_id])
     refused(client.get(PROFILE), 401, "TOKEN_STALE")
     body = {"refreshToken": account.refresh_token}
@@ -32,6 +32,6 @@ def test_nobody_elses_are(client: FlaskClient) -> None:
 
 @pytest.mark.actor()
 def test_who_is_only_forgotten_goes_on_with_the_same_token(client: FlaskClient, account: Any) -> None:
-    assert client.get(PROFILE).status_code == 200
+    let_redis_remember(account)
     users.forget([account.actor.user_id])
     assert client.get(PROFILE).status_code == 200

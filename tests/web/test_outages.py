@@ -19,7 +19,7 @@ from devicehub.core import mongo, redis
 from devicehub.core.config import Settings
 from devicehub.devices.models import Device
 from tests.conftest import ROOT, LiveServer, Servers, free_port, wait_until
-from tests.factories import PASSWORD, Account, email_token, make_account, make_device
+from tests.factories import PASSWORD, Account, make_account, make_device, make_one_of_each
 from tests.web.operations import Operation, operations
 from tests.web.refusals import refused
 
@@ -99,9 +99,7 @@ def listed() -> list[Operation]:
     return found
 
 
-def perform(
-    http: httpx.Client, operation: Operation, account: Account, device_id: str, mailed: str = ""
-) -> httpx.Response:
+def perform(http: httpx.Client, operation: Operation, account: Account, ids: dict[str, str]) -> httpx.Response:
     """Do what an operation is for, with all it takes to succeed."""
     real = {
         "/api/auth/signup": {"email": f"new-{account.email}"},
@@ -109,23 +107,23 @@ def perform(
         "/api/auth/refresh": {"refreshToken": account.refresh_token},
         "/api/auth/revoke": {"token": account.refresh_token},
         "/api/auth/email/change": {"email": f"new-{account.email}"},
-        "/api/auth/email/confirm": {"token": mailed or f"dhe_{account.actor.user_id}_unknown"},
+        "/api/auth/email/confirm": {"token": ids.get("email_token", f"dhe_{account.actor.user_id}_unknown")},
+        "/api/invitations/accept": {"token": ids.get("invitation_token")},
     }
     body = {"json": operation.example | real.get(operation.path, {})} if operation.takes_body else {}
     headers = account.headers | {"User-Agent": "tests"}
-    address = operation.address(device_id, organization_id=account.actor.organization_id)
-    return http.request(operation.method, address, headers=headers, **body)
+    return http.request(operation.method, operation.address(ids), headers=headers, **body)
 
 
 def test_without_redis_everything_works_uncached(http: httpx.Client, without_redis: Outage) -> None:
     asked = [
-        (operation, account, make_device(account.actor)["id"], email_token(account))
+        (operation, account, make_one_of_each(account))
         for operation in listed()
         for account in [make_account(platform_admin=True)]
     ]
     with without_redis():
-        for operation, account, device_id, mailed in asked:
-            answer = perform(http, operation, account, device_id, mailed)
+        for operation, account, ids in asked:
+            answer = perform(http, operation, account, ids)
             assert 200 <= answer.status_code < 300, f"{operation}: {answer.status_code} {answer.text}"
             assert answer.headers.get("X-Cache", "BYPASS") == "BYPASS", operation
         health = http.get("/health")
@@ -156,6 +154,7 @@ def test_without_mongodb_everything_says_so_and_nobody_is_turned_away_as_a_stran
     session, user = f"sess:{unknown.actor.session_id}", f"user:{unknown.actor.user_id}"
     assert redis.current().client.delete(session, user) == 2  # whom only MongoDB knows
     device = make_device(known.actor)
+    ids = {"device_id": device["id"], "organization_id": unknown.actor.organization_id}
     remembered = [PROFILE, "/api/devices", f"/api/devices/{device['id']}"]
     for path in remembered * 2:
         hit = http.get(path, headers=known.headers)
@@ -167,7 +166,7 @@ def test_without_mongodb_everything_says_so_and_nobody_is_turned_away_as_a_stran
         asks: list[Callable[[], Any]] = [
             lambda path=path: http.get(path, headers=unknown.headers) for path in probes
         ]  # type: ignore[misc]
-        asks += [lambda op=op: perform(http, op, unknown, device["id"]) for op in listed()]  # type: ignore[misc]
+        asks += [lambda op=op: perform(http, op, unknown, ids) for op in listed()]  # type: ignore[misc]
         asks += [lambda: http.patch(PROFILE, json={"name": "Ada Byron"}, headers=known.headers)]
         health, ready, live, *answers = at_once(asks)
         assert (health.status_code, health.json()["status"], live.status_code) == (503, "unhealthy", 200)
