@@ -11,6 +11,7 @@ from devicehub.auth import service as auth
 from devicehub.core import config, crypto
 from devicehub.core.errors import Busy, Unauthenticated
 from devicehub.organizations import service as organizations
+from devicehub.organizations.errors import InvitationNotFound, TooMany
 from devicehub.users.service import UserNotFound
 from devicehub.web import identity
 from devicehub.web.blueprint import Blueprint
@@ -30,10 +31,14 @@ class SignUp(MethodView):
     @blp.arguments(schemas.SignUpSchema)
     @blp.response(201, schemas.SignedUpSchema)
     @blp.raises(errors.EmailAlreadyExists, errors.RoleNotYours, errors.UnfitPassword, Busy)
+    @blp.raises(InvitationNotFound, TooMany)
     def post(self, account: dict[str, Any]) -> dict[str, Any]:
-        """Make an account and its organization"""
+        """Make an account and its organization
+
+        With the token of an invitation to its address it joins that organization instead.
+        """
         made = auth.sign_up(**account)
-        return {"user": made.user, "organization": organizations.describe(made.organization, "owner")}
+        return {"user": made.user, "organization": organizations.describe(made.organization, made.role)}
 
 
 @blp.route("/login")
@@ -41,7 +46,7 @@ class LogIn(MethodView):
     @blp.public(limit="auth")
     @blp.arguments(schemas.LogInSchema)
     @blp.response(200, schemas.TokensSchema)
-    @blp.raises(errors.InvalidCredentials, errors.NotAMember, Busy)
+    @blp.raises(errors.InvalidCredentials, Busy)
     def post(self, credentials: dict[str, Any]) -> dict[str, Any]:
         """Open a session"""
         ip, user_agent = _place()

@@ -297,3 +297,54 @@ def test_they_are_counted_by_the_hour(client: FlaskClient, account: Account, usi
     with using(invitation_rate_limit="2 per hour"):
         assert [client.post(at(account), json=body).status_code for _ in range(3)] == [201, 201, 429]
         assert client.get(at(account)).status_code == 200
+
+
+def sign_up(client: FlaskClient, email: str, token: str, **changes: Any) -> Any:
+    body = {"name": "Grace Hopper", "email": email, "password": PASSWORD, "invitationToken": token}
+    return client.post("/api/auth/signup", json=body | changes)
+
+
+def test_who_signs_up_with_one_joins_and_makes_none_of_their_own(
+    client: FlaskClient, client_of: ClientOf, told: list[Event]
+) -> None:
+    owner = make_account()
+    token = invite(owner.actor, "grace@example.com", role="operator")
+    told.clear()
+    answer = sign_up(client, "Grace@example.com", token, organizationName="Not needed")
+    assert answer.status_code == 201
+    assert answer.json["organization"]["id"] == owner.actor.organization_id
+    assert answer.json["organization"]["role"] == "operator"
+    assert [event.name for event in told] == ["invitation.accepted", "member.added", "user.signed_up"]
+    grace = log_in("grace@example.com")
+    assert (grace.actor.organization_id, grace.actor.role) == (owner.actor.organization_id, "operator")
+    assert client_of(grace).get("/api/organizations").json["pagination"]["total"] == 1
+
+
+@pytest.mark.parametrize("wrong", ["made up", "of another address", "used", "taken back", "expired", ""])
+def test_who_signs_up_with_none_that_is_theirs_makes_nothing(client: FlaskClient, clock: Any, wrong: str) -> None:
+    owner = make_account()
+    token = invite(owner.actor, "mary@example.com" if wrong == "of another address" else "grace@example.com")
+    if wrong == "used":
+        guest = make_account()
+        token = invite(owner.actor, guest.email)
+        invitations.accept(guest.actor, token)
+    if wrong == "taken back":
+        invitations.revoke(owner.actor, invitations.find(owner.actor, ALL)[0][0]["id"])
+    if wrong == "expired":
+        clock(8 * DAY)
+    before = User.objects.count(), Organization.objects.count()
+    sent = {"made up": "made up", "": ""}.get(wrong, token)
+    refused(sign_up(client, "grace@example.com", sent), 404, "INVITATION_NOT_FOUND")
+    assert (User.objects.count(), Organization.objects.count()) == before
+
+
+def test_sign_ups_with_one_token_at_once_make_one_account_and_one_member(client: FlaskClient) -> None:
+    owner = make_account()
+    token = invite(owner.actor, "grace@example.com")
+    ask = partial(sign_up, email="grace@example.com", token=token)
+    with ThreadPoolExecutor(6) as callers:
+        answers = list(callers.map(lambda _: ask(client.application.test_client()), range(6)))
+    told = [answer.json.get("code", "made") for answer in answers]
+    assert told.count("made") == 1 and set(told) <= {"made", "EMAIL_ALREADY_EXISTS", "INVITATION_NOT_FOUND"}
+    grace = User.objects.get(email="grace@example.com")
+    assert list(roles_in(owner)) == [owner.actor.user_id, str(grace.id)]
