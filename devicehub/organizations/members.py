@@ -10,7 +10,7 @@ from typing import Any
 from bson import ObjectId
 
 from devicehub.audit import service as audit
-from devicehub.core import ids
+from devicehub.core import clock, ids
 from devicehub.core.actor import ROLES, Actor, Role, at_least
 from devicehub.core.errors import DeviceHubError, InsufficientRole
 from devicehub.core.events import emit
@@ -44,10 +44,9 @@ def change_role(actor: Actor, user_id: str, role: Role) -> dict[str, Any]:
     proofs = _rights(actor, member_id)
     if role != "owner":
         proofs.append(_another_owner(member_id))
+    change = {"$set": {"members.$[one].role": role, "members.$[one].role_at": clock.now()}}
     with audit.intended(actor, "member.role_changed", target=user_id, changes={"role": role}):
-        member = _change(
-            actor, member_id, proofs, {"$set": {"members.$[one].role": role}}, [{"one.user_id": member_id}]
-        )
+        member = _change(actor, member_id, proofs, change, [{"one.user_id": member_id}])
     if member["role"] != role:
         users.outdate_tokens([str(member_id)])
         tell("member.role_changed", actor, member_id, role)

@@ -40,6 +40,7 @@ class Member(EmbeddedDocument):
     user_id = ObjectIdField(required=True)
     role = StringField(choices=ROLES, required=True)
     joined_at = DateTimeField(required=True)
+    role_at = DateTimeField()
 
 
 class Invitation(EmbeddedDocument):

@@ -64,7 +64,7 @@ class OrganizationById(MethodView):
         found = organizations.get(current_actor())
         payload = orjson.dumps(_shown(found, current_actor().role))
         tag = conditional.etag(found.revision, payload)
-        return conditional.answer(Cached(payload, "BYPASS"), tag=tag, modified_at=found.updated_at)
+        return conditional.answer(Cached(payload, "BYPASS"), tag=tag, modified_at=organizations.modified_at(found))
 
     @blp.guard("admin", in_path=True)
     @blp.arguments(schemas.OrganizationPatchSchema, required=False)

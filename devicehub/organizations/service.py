@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
@@ -211,6 +212,12 @@ def why_not(actor: Actor, role: Role, *, otherwise: DeviceHubError) -> DeviceHub
     except OrganizationNotFound as error:
         return error
     return otherwise if at_least(present, role) else InsufficientRole(role=role)
+
+
+def modified_at(organization: Organization) -> datetime:
+    """When what its only member here is shown of it has last changed: the organization, or their own role."""
+    [member] = organization.members
+    return max(organization.updated_at, member.joined_at, member.role_at or member.joined_at)
 
 
 def describe(organization: Organization, role: Role) -> dict[str, Any]:

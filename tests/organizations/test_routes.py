@@ -9,11 +9,12 @@ from flask.testing import FlaskClient
 
 from devicehub.core.actor import ROLES
 from devicehub.core.events import Event
+from devicehub.organizations import members
 from devicehub.organizations import service as organizations
 from devicehub.organizations.models import PERMISSIONS
 from devicehub.organizations.schemas import OrganizationSchema
 from devicehub.web.guards import guard_of
-from tests.factories import Account, go_on_in, join, let_redis_remember, make_account
+from tests.factories import Account, go_on_in, join, let_redis_remember, log_in, make_account
 from tests.web.refusals import refused
 
 ALL = "/api/organizations"
@@ -178,6 +179,18 @@ def test_what_the_client_has_already_is_not_sent_again(client: FlaskClient, acco
         first = client.get(path)
         same = client.get(path, headers={"If-None-Match": first.headers["ETag"]})
         assert (same.status_code, same.data, same.headers["X-Cache"]) == (304, b"", "BYPASS")
+
+
+def test_it_is_no_older_than_ones_own_role_there(client_of: ClientOf, clock: Any) -> None:
+    owner = make_account()
+    member = make_account(role="viewer", organization_id=owner.actor.organization_id)
+    seen = client_of(member).get(address(owner)).headers["Last-Modified"]
+    clock(60)
+    members.change_role(owner.actor, member.actor.user_id, "operator")
+    again = client_of(log_in(member.email)).get(address(owner), headers={"If-Modified-Since": seen})
+    assert (again.status_code, again.json["role"]) == (200, "operator")
+    same = client_of(owner).get(address(owner), headers={"If-Modified-Since": seen})
+    assert same.status_code == 304
 
 
 def test_a_role_counts_in_its_own_organization_only(client_of: ClientOf) -> None:
