@@ -34,7 +34,7 @@ class SignUpSchema(Schema):
         validate=validate.Length(max=512),
         metadata={
             "description": "Joins the organization that invites this address, instead of making one.",
-            "example": "kJ0VbZ1nqk4uQ3oYy5XHqv2m8tR7sW6dE9fGa1BcDhI",
+            "example": "dhi_kJ0VbZ1nqk4u...",
         },
     )
     role = fields.String(

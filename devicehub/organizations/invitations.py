@@ -26,6 +26,7 @@ from devicehub.organizations.service import Filter, held, roles_from
 from devicehub.users import service as users
 from devicehub.users.models import User
 
+PREFIX = "dhi"
 LIFE = timedelta(days=7)
 MOST_OPEN = 100
 MOST_MEMBERS = 1000  # they lie in one document
@@ -47,7 +48,7 @@ def create(actor: Actor, *, email: str, role: Role) -> dict[str, Any]:
     """
     if not actor.is_at_least(role):
         raise InsufficientRole(role=role)
-    address, token = email.lower(), crypto.random_token()
+    address, token = email.lower(), f"{PREFIX}_{crypto.random_token()}"
     guest = users.find_by_email(address)
     invitation = _new(actor, address, role, token)
     changes = {"email": address, "role": role}

@@ -11,7 +11,7 @@ _ID = {"example": "65f0a1b2c3d4e5f6a7b8c9d1"}
 _USER = {"example": "65f0a1b2c3d4e5f6a7b8c9d0"}
 _NAME = {"example": "Ada's devices"}
 _ADDRESS = {"example": "grace@example.com"}
-_TOKEN = {"example": "kJ0VbZ1nqk4uQ3oYy5XHqv2m8tR7sW6dE9fGa1BcDhI"}
+_TOKEN = {"example": "dhi_kJ0VbZ1nqk4u..."}
 
 
 def _role(**kwargs: str) -> fields.String:

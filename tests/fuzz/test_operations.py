@@ -36,7 +36,7 @@ CREATING = {"POST /api/devices", "POST /api/devices/batch", "POST /api/organizat
 # Of the document's examples. Its address and password are those of Ada, who exists.
 REFRESH_TOKEN = "dhr1.65f0....0.b1f..."
 EMAIL_TOKEN = "dhe_65f0..._3Xl..."
-INVITATION_TOKEN = "kJ0VbZ1nqk4uQ3oYy5XHqv2m8tR7sW6dE9fGa1BcDhI"
+INVITATION_TOKEN = "dhi_kJ0VbZ1nqk4u..."
 REAL_IDS = re.compile("[0-7][0-9a-fA-F]{23}")
 
 
