@@ -1,0 +1,110 @@
+"""Doing a job: claim it, do it under the eyes of a keeper, write how it ended. `run` is all that RQ knows of."""
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from pymongo.errors import PyMongoError
+
+from devicehub.core import config, mongo
+from devicehub.core.actor import Actor
+from devicehub.core.errors import DeviceHubError
+from devicehub.jobs import askers, claims, failures, registry
+from devicehub.jobs.claims import Claim
+from devicehub.jobs.errors import Cancelled, LeaseLost, Stopped, UnknownJob
+from devicehub.jobs.keeper import GiveUp, Keeper
+
+log = structlog.get_logger(__name__)
+
+TELL_EVERY_S = 1.0
+
+
+def run(job_id: str) -> None:
+    """Do a job in a process forked for it. Never raises: what is known of jobs is not left in Redis."""
+    mongo.connect_for_work(config.current())
+    try:
+        perform(job_id, give_up=_leave)
+    except PyMongoError:  # the job stands as it stood, and is brought back when its lease lapses
+        log.exception("job.database_away", job_id=job_id)
+
+
+def perform(job_id: str, *, give_up: GiveUp) -> None:
+    """Do a job if it is due and nobody else's; raises only what a database that is away raises."""
+    claim = claims.claim(job_id)
+    if claim is None:
+        log.info("job.not_to_be_had", job_id=job_id)
+        return
+    words = {"job_id": job_id, "job": claim.row["name"], "attempt": claim.attempt}
+    if request_id := claim.row.get("request_id"):
+        words["request_id"] = request_id
+    with structlog.contextvars.bound_contextvars(**words):
+        try:
+            claim.complete(_do(claim, give_up))
+        except (Exception, Stopped) as reason:
+            conclude(claim, reason)
+        else:
+            log.info("job.completed")
+
+
+def conclude(claim: Claim, reason: BaseException) -> None:
+    """Write that a job came to nothing, and tell if it was given up."""
+    try:
+        if isinstance(reason, LeaseLost):
+            log.warning("job.lease_lost")
+        elif isinstance(reason, Cancelled):
+            claim.cancel()
+            log.info("job.cancelled")
+        else:
+            _fail(claim, reason)
+    except Stopped as other:
+        conclude(claim, other)
+
+
+def _fail(claim: Claim, reason: BaseException) -> None:
+    # An error of ours of the 4xx kind says that what was asked for cannot be: it would say so again.
+    for_good = isinstance(reason, DeviceHubError) and reason.status < 500
+    is_dead = claim.fail(failures.redacted(reason), for_good=for_good)
+    log.error("job.failed", dead=is_dead, exc_info=reason)
+    if is_dead:
+        failures.tell(claim.row)
+
+
+def _do(claim: Claim, give_up: GiveUp) -> Mapping[str, Any]:
+    name = claim.row["name"]
+    try:
+        job = registry.registered(name)
+    except KeyError:
+        raise UnknownJob(name=name) from None
+    keeper = Keeper(claim, job.timeout_s, give_up)
+    with keeper.keeping():
+        return job.work(_Context(claim, keeper)) or {}
+
+
+def _leave(claim: Claim, reason: Stopped) -> None:
+    """End the process whose work does not hear that it is to end."""
+    try:
+        conclude(claim, reason)
+    finally:
+        os._exit(1)
+
+
+class _Context:
+    """What a job is given; see `registry.Context`."""
+
+    def __init__(self, claim: Claim, keeper: Keeper) -> None:
+        self.job_id = str(claim.id)
+        self.arguments: Mapping[str, Any] = claim.row["arguments"]
+        self.actor: Actor | None = askers.asker(claim.row)
+        self.attempt = claim.attempt
+        self.check = keeper.check
+        self._claim = claim
+        self._told: tuple[str, float] = ("", 0.0)
+
+    def progress(self, step: str, done: int, total: int | None = None) -> None:
+        self.check()
+        last_step, last_at = self._told
+        if step != last_step or done == total or time.monotonic() - last_at >= TELL_EVERY_S:
+            self._claim.tell({"step": step, "done": done, "total": total})
+            self._told = (step, time.monotonic())

@@ -1,0 +1,77 @@
+"""Jobs that do a little and leave a trace in MongoDB; also a worker that knows them: `python -m tests.jobs.deeds`."""
+
+import os
+import time
+from typing import Any
+
+import worker
+from devicehub.core import mongo
+from devicehub.core.errors import NotFound
+from devicehub.jobs.registry import Context, job
+
+TRACES = "test_traces"
+
+
+class NothingThere(NotFound):
+    code = "NOTHING_THERE"
+
+
+def note(context: Context) -> dict[str, Any]:
+    """Leave a note."""
+    leave(context, text=context.arguments.get("text"))
+    return {"noted": context.arguments.get("text")}
+
+
+def stumble(context: Context) -> None:
+    """Fail until the attempt `until`, with a message that is nobody's business."""
+    leave(context)
+    if context.attempt < context.arguments["until"]:
+        raise ValueError("the password is hunter2")
+
+
+def despair(context: Context) -> None:
+    """Fail with an error that would come again."""
+    leave(context)
+    raise NothingThere()
+
+
+def dawdle(context: Context) -> dict[str, Any]:
+    """Take some time, as a good job does: it tells of its progress and asks whether to go on."""
+    leave(context)
+    for done in range(context.arguments["steps"]):
+        context.progress("dawdling", done, context.arguments["steps"])
+        time.sleep(0.05)
+    return {"by": os.getpid()}
+
+
+def sleep(context: Context) -> None:
+    """Take some time, and never ask."""
+    leave(context)
+    time.sleep(context.arguments["seconds"])
+
+
+def leave(context: Context, **facts: Any) -> None:
+    """Leave a trace: which process did what, in which attempt."""
+    trace = {"job": context.job_id, "attempt": context.attempt, "pid": os.getpid(), **facts}
+    mongo.database()[TRACES].insert_one(trace)
+
+
+def traces(**wanted: Any) -> list[dict[str, Any]]:
+    """The traces left so far, oldest first."""
+    return list(mongo.database()[TRACES].find(wanted).sort("_id"))
+
+
+def notes() -> list[str]:
+    return [trace["text"] for trace in traces()]
+
+
+def declare() -> None:
+    """Make these jobs known to this process."""
+    for work in (note, stumble, despair, dawdle):
+        job(f"tests.{work.__name__}")(work)
+    job("tests.sleep", timeout_s=float(os.environ.get("SLEEP_TIMEOUT_S", 60)))(sleep)
+
+
+if __name__ == "__main__":
+    declare()
+    worker.main()
