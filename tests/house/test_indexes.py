@@ -8,10 +8,14 @@ from flask.testing import FlaskClient
 
 from devicehub.auth import sessions
 from devicehub.core import mongo
+from devicehub.core.actor import SYSTEM, Actor
 from devicehub.devices import purges
+from devicehub.jobs import service as jobs
+from devicehub.jobs import sweeping
 from devicehub.organizations import deletions
 from devicehub.organizations import service as organizations
 from tests.factories import invite, make_account
+from tests.jobs.inline import run_due_jobs
 from tests.mail.conftest import owe, work
 
 # Found by their _id without a plan, or the bookkeeping of MongoDB itself.
@@ -23,6 +27,7 @@ OURS = (
     "sessions",
     "devices",
     "idempotency_keys",
+    "jobs",
     "leases",
     "mails",
     "mail_preferences",
@@ -47,7 +52,7 @@ def test_every_query_is_served_by_an_index(client: FlaskClient, account: Any, pr
         collection = row["ns"].partition(".")[2]
         if collection in OURS and "planSummary" in row:
             plans.setdefault(collection, set()).add(row["planSummary"])
-    seen = {"users", "organizations", "organization_deletions", "sessions", "devices", "audit_entries"}
+    seen = {"users", "organizations", "organization_deletions", "sessions", "devices", "audit_entries", "jobs"}
     assert seen <= set(plans), "the profiler saw nothing"
     scans = {name: sorted(found) for name, found in plans.items() if any("COLLSCAN" in plan for plan in found)}
     assert scans == {}
@@ -85,6 +90,7 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     other = make_account()
     client.post("/api/auth/logout-all", headers=other.headers)
     list(sessions.end_everyones())
+    use_jobs(account.actor)
 
 
 def use_organizations(client: FlaskClient, account: Any) -> None:
@@ -109,3 +115,16 @@ def use_organizations(client: FlaskClient, account: Any) -> None:
     deletions.look_after(receipt)
     deletions.purge(made, receipt)
     assert [*purges.of_organization(made)] == [0]
+
+
+def use_jobs(actor: Actor) -> None:
+    """Every query about jobs, once."""
+    for _ in range(2):
+        jobs.enqueue("jobs.nonesuch", actor=actor, key="k")
+    for who in (SYSTEM, actor):
+        assert jobs.find(who) == jobs.find(who, status="pending") != []
+    run_due_jobs()
+    sweeping.sweep()
+    (job,) = jobs.find(actor, status="failed")
+    jobs.retry(actor, str(job.id))
+    jobs.cancel(actor, str(job.id))
