@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import rq
+import structlog
 from redis import Redis as Client
 from redis.exceptions import RedisError
 from rq import worker_registration
@@ -16,6 +17,8 @@ from rq.serializers import JSONSerializer
 from devicehub.core import redis
 from devicehub.core.config import Settings
 from devicehub.core.redis import Redis
+
+log = structlog.get_logger(__name__)
 
 QUEUE = "devicehub"
 # The one function RQ knows of; it is given the id of a job.
@@ -116,6 +119,10 @@ class Worker(rq.Worker):
         self.current_job_working_time = current_job_working_time
         with suppress(RedisError):
             super().set_current_job_working_time(current_job_working_time, pipeline)
+
+    def handle_exception(self, job: rq.job.Job, *exc_info: Any) -> None:
+        """What we run never raises: RQ could not write that it is done, for Redis is away or has forgotten it."""
+        log.warning("queue.entry_lost", job_id=job.id, error=exc_info[0].__name__)
 
     def main_work_horse(self, job: rq.job.Job, queue: rq.Queue) -> None:
         """Runs in the forked process."""
