@@ -22,7 +22,7 @@ from flask.testing import FlaskClient
 from devicehub import cli
 from devicehub.app import create_app
 from devicehub.core import clock as system_clock
-from devicehub.core import config, events, logging, migrations, mongo, redis
+from devicehub.core import config, events, logging, migrations, mongo, queue, redis
 from devicehub.core.actor import Actor
 from devicehub.core.config import Settings
 from devicehub.core.events import Event
@@ -127,6 +127,7 @@ def empty() -> None:
             db[name].delete_many({})
     wait_until(redis.current().is_alive, what="Redis to be believed back")
     redis.current().client.flushdb()
+    queue.connect(config.current())  # it may still be taking a rest from an outage of the test before
 
 
 @pytest.fixture

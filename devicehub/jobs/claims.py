@@ -17,8 +17,6 @@ from devicehub.core import clock, config, crypto, ids
 from devicehub.jobs.errors import Cancelled, LeaseLost
 from devicehub.jobs.models import Job
 
-BACKOFF_S = (5, 30, 120)
-ATTEMPTS = 1 + len(BACKOFF_S)
 LAPSED = {"status": "processing", "$expr": {"$lte": ["$lease_until", "$$NOW"]}}
 NO_LEASE = {"lease": "", "lease_until": ""}
 
@@ -38,7 +36,6 @@ def claim(job_id: str) -> "Claim | None":
     row = jobs().find_one_and_update(
         {
             "_id": ids.parse(job_id),
-            "attempts": {"$lt": ATTEMPTS},
             "cancel_requested_at": None,
             "$or": [due, LAPSED],
         },
@@ -105,15 +102,13 @@ class Claim:
         if not jobs().update_one(self._mine, {"$set": ended, "$unset": NO_LEASE}).matched_count:
             raise LeaseLost()
 
-    def fail(self, error: Mapping[str, str], *, for_good: bool) -> bool:
-        """It came to nothing this time: to be tried again later, or given up (true). As `complete` raises."""
-        if for_good or self.attempt >= ATTEMPTS:
+    def fail(self, error: Mapping[str, str], *, again_in: float | None) -> None:
+        """It came to nothing: to be tried again in so many seconds, or given up. Raises Cancelled or LeaseLost."""
+        if again_in is None:
             self._end({"status": "failed", "error": dict(error), "dead": True, "untold": True})
-            return True
-        later = clock.now() + timedelta(seconds=BACKOFF_S[self.attempt - 1])
-        changes = {"status": "pending", "run_at": later, "error": dict(error)}
-        self._write({"$set": changes, "$unset": NO_LEASE})
-        return False
+            return
+        later = clock.now() + timedelta(seconds=again_in)
+        self._write({"$set": {"status": "pending", "run_at": later, "error": dict(error)}, "$unset": NO_LEASE})
 
     def _end(self, changes: Row, forgotten: Row | None = None) -> None:
         changes = changes | {"finished_at": clock.now()}

@@ -1,6 +1,6 @@
 """What can be wrong with a job, and what ends the work on one from outside."""
 
-from devicehub.core.errors import Conflict, NotFound
+from devicehub.core.errors import Conflict, DeviceHubError, NotFound
 
 
 class JobNotFound(NotFound):
@@ -25,6 +25,12 @@ class UnknownJob(NotFound):
     code = "JOB_UNKNOWN"
     title = "Unknown job"
     detail = "Nobody declares a job of the name {name}."
+
+
+class WorkerLost(DeviceHubError):
+    code = "WORKER_LOST"
+    title = "Worker lost"
+    detail = "The job has outlived as many workers as it may."
 
 
 class Stopped(BaseException):

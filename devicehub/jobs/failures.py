@@ -9,8 +9,6 @@ from devicehub.core.events import Event
 from devicehub.jobs import askers, claims
 from devicehub.jobs.errors import TimedOut
 
-WORKER_LOST = {"type": "WorkerLost", "code": "WORKER_LOST"}
-
 
 def redacted(error: BaseException) -> dict[str, str]:
     """What is stored of an error: its type and our code for it. Its message and stack are in the log only."""

@@ -1,4 +1,4 @@
-"""The sweeper: brings to the workers what is due and lies in no queue, and buries what cannot be done.
+"""The sweeper: brings to the workers what is due and lies in no queue.
 
 Whatever Redis forgets or a killed worker leaves behind is found here, from MongoDB alone.
 """
@@ -6,12 +6,11 @@ Whatever Redis forgets or a killed worker leaves behind is found here, from Mong
 from datetime import timedelta
 
 import structlog
-from pymongo import ReturnDocument
 
 from devicehub.core import clock, queue
 from devicehub.core.redis import RedisAway
 from devicehub.jobs import claims, failures
-from devicehub.jobs.claims import ATTEMPTS, LAPSED, NO_LEASE
+from devicehub.jobs.claims import LAPSED, NO_LEASE
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +21,6 @@ TELLING_S = 30
 def sweep() -> None:
     """One round."""
     _cancel_abandoned()
-    _bury_abandoned()
     _tell_untold()
     try:
         _bring()
@@ -50,18 +48,6 @@ def _cancel_abandoned() -> None:
     ended = {"status": "cancelled", "finished_at": clock.now()}
     asked = LAPSED | {"cancel_requested_at": {"$ne": None}}
     claims.jobs().update_many(asked, {"$set": ended, "$unset": NO_LEASE})
-
-
-def _bury_abandoned() -> None:
-    """A job that outlived its last worker would kill the next one too."""
-    buried = {"status": "failed", "error": failures.WORKER_LOST, "dead": True, "untold": True}
-    while row := claims.jobs().find_one_and_update(
-        LAPSED | {"attempts": {"$gte": ATTEMPTS}},
-        {"$set": buried | {"finished_at": clock.now()}, "$unset": NO_LEASE},
-        return_document=ReturnDocument.AFTER,
-    ):
-        log.error("job.failed", job_id=str(row["_id"]), job=row["name"], dead=True)
-        failures.tell(row)
 
 
 def _tell_untold() -> None:

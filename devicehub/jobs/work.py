@@ -3,17 +3,18 @@
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import structlog
-from pymongo.errors import PyMongoError
 
-from devicehub.core import config, mongo
+from devicehub.core import cache, config, mongo, redis
 from devicehub.core.actor import Actor
 from devicehub.core.errors import DeviceHubError
+from devicehub.core.redis import RedisAway
 from devicehub.jobs import askers, claims, failures, registry
 from devicehub.jobs.claims import Claim
-from devicehub.jobs.errors import Cancelled, LeaseLost, Stopped, UnknownJob
+from devicehub.jobs.errors import Cancelled, LeaseLost, Stopped, UnknownJob, WorkerLost
 from devicehub.jobs.keeper import GiveUp, Keeper
 
 log = structlog.get_logger(__name__)
@@ -26,8 +27,11 @@ def run(job_id: str) -> None:
     mongo.connect_for_work(config.current())
     try:
         perform(job_id, give_up=_leave)
-    except PyMongoError:  # the job stands as it stood, and is brought back when its lease lapses
-        log.exception("job.database_away", job_id=job_id)
+    except Exception:  # the job stands as it stood, and is brought back when its lease lapses
+        log.exception("job.left", job_id=job_id)
+    if redis.current().failures:  # what this process could not tell the others, it has to tell before it goes
+        with suppress(RedisAway):
+            cache.current().settle()
 
 
 def perform(job_id: str, *, give_up: GiveUp) -> None:
@@ -63,12 +67,20 @@ def conclude(claim: Claim, reason: BaseException) -> None:
 
 
 def _fail(claim: Claim, reason: BaseException) -> None:
-    # An error of ours of the 4xx kind says that what was asked for cannot be: it would say so again.
-    for_good = isinstance(reason, DeviceHubError) and reason.status < 500
-    is_dead = claim.fail(failures.redacted(reason), for_good=for_good)
-    log.error("job.failed", dead=is_dead, exc_info=reason)
-    if is_dead:
+    again_in = _again_in(claim, reason)
+    claim.fail(failures.redacted(reason), again_in=again_in)
+    log.error("job.failed", again_in=again_in, exc_info=reason)
+    if again_in is None:
         failures.tell(claim.row)
+
+
+def _again_in(claim: Claim, reason: BaseException) -> float | None:
+    """Seconds until the next attempt; None when there is to be none."""
+    # An error of ours of the 4xx kind says that what was asked for cannot be: it would say so again.
+    if isinstance(reason, DeviceHubError) and reason.status < 500:
+        return None
+    delays = registry.registered(claim.row["name"]).delays
+    return delays[claim.attempt - 1] if claim.attempt <= len(delays) else None
 
 
 def _do(claim: Claim, give_up: GiveUp) -> Mapping[str, Any]:
@@ -77,6 +89,8 @@ def _do(claim: Claim, give_up: GiveUp) -> Mapping[str, Any]:
         job = registry.registered(name)
     except KeyError:
         raise UnknownJob(name=name) from None
+    if claim.attempt > 1 + len(job.delays):  # its last worker did not live to give it up
+        raise WorkerLost()
     keeper = Keeper(claim, job.timeout_s, give_up)
     with keeper.keeping():
         return job.work(_Context(claim, keeper)) or {}

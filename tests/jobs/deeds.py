@@ -1,6 +1,7 @@
 """Jobs that do a little and leave a trace in MongoDB; also a worker that knows them: `python -m tests.jobs.deeds`."""
 
 import os
+import signal
 import time
 from typing import Any
 
@@ -44,21 +45,29 @@ def dawdle(context: Context) -> dict[str, Any]:
     return {"by": os.getpid()}
 
 
-def sleep(context: Context) -> None:
+def sleep(context: Context) -> dict[str, Any]:
     """Take some time, and never ask."""
     leave(context)
     time.sleep(context.arguments["seconds"])
+    return {"by": os.getpid()}
+
+
+def be_deaf(context: Context) -> None:
+    """Hear no interruption, as code that is not Python's does."""
+    leave(context)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    time.sleep(60)
 
 
 def leave(context: Context, **facts: Any) -> None:
     """Leave a trace: which process did what, in which attempt."""
-    trace = {"job": context.job_id, "attempt": context.attempt, "pid": os.getpid(), **facts}
+    trace = {"job": context.job_id, "attempt": context.attempt, "pid": os.getpid(), "at": time.time_ns(), **facts}
     mongo.database()[TRACES].insert_one(trace)
 
 
 def traces(**wanted: Any) -> list[dict[str, Any]]:
     """The traces left so far, oldest first."""
-    return list(mongo.database()[TRACES].find(wanted).sort("_id"))
+    return list(mongo.database()[TRACES].find(wanted).sort("at"))
 
 
 def notes() -> list[str]:
@@ -69,7 +78,8 @@ def declare() -> None:
     """Make these jobs known to this process."""
     for work in (note, stumble, despair, dawdle):
         job(f"tests.{work.__name__}")(work)
-    job("tests.sleep", timeout_s=float(os.environ.get("SLEEP_TIMEOUT_S", 60)))(sleep)
+    job("tests.sleep")(sleep)
+    job("tests.be_deaf", timeout_s=0.5)(be_deaf)
 
 
 if __name__ == "__main__":

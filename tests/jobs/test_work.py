@@ -171,6 +171,33 @@ def test_a_job_that_nobody_declares_is_given_up_at_once() -> None:
     assert dict(failed.error) == {"type": "UnknownJob", "code": "JOB_UNKNOWN"}
 
 
+def test_a_job_may_have_delays_of_its_own(during: Any, clock: Clock) -> None:
+    job_id = during(lambda context: 1 / 0)
+    job("tests.anything", delays=(60,))(lambda context: 1 / 0)
+    assert run_job(job_id).status == "pending"
+    clock(59)
+    assert run_job(job_id).attempts == 1
+    clock(1)
+    assert run_job(job_id).status == "failed"
+
+
+def test_one_that_outlives_all_its_workers_is_given_up_before_it_costs_another(
+    deeds: Any, told: list[Event]
+) -> None:
+    job_id = jobs.enqueue("tests.note", {"text": "a"})
+    for _ in range(4):
+        assert claims.claim(job_id)  # and its worker is killed
+        lapse(job_id)
+    lost = run_job(job_id)
+    assert (lost.status, lost.dead, dict(lost.error)) == (
+        "failed",
+        True,
+        {"type": "WorkerLost", "code": "WORKER_LOST"},
+    )
+    assert deeds.notes() == []
+    assert [event.name for event in told] == ["job.failed"]
+
+
 def test_one_that_was_given_up_can_begin_anew(clock: Clock, told: list[Event]) -> None:
     job_id = str(run_job(jobs.enqueue("tests.despair")).id)
     anew = jobs.retry(SYSTEM, job_id)
@@ -191,7 +218,7 @@ def test_who_lost_the_lease_can_write_nothing_any_more() -> None:
         slow.look,
         lambda: slow.tell({"step": "late"}),
         lambda: slow.complete({"by": "slow"}),
-        lambda: slow.fail({"code": "LATE"}, for_good=True),
+        lambda: slow.fail({"code": "LATE"}, again_in=None),
         slow.cancel,
     ):
         with pytest.raises(LeaseLost):
@@ -254,7 +281,7 @@ def test_a_cancel_that_comes_while_the_last_word_is_written_still_counts() -> No
     with pytest.raises(Cancelled):
         claim.complete({"text": "a"})
     with pytest.raises(Cancelled):
-        claim.fail({"code": "X"}, for_good=False)
+        claim.fail({"code": "X"}, again_in=5)
     claim.cancel()
     assert job_of(job_id).status == "cancelled"
 
@@ -287,7 +314,7 @@ def test_what_was_given_up_but_not_told_is_told_by_the_sweeper_once(clock: Clock
     job_id = jobs.enqueue("tests.note")
     claim = claims.claim(job_id)
     assert claim is not None
-    claim.fail({"code": "X"}, for_good=True)  # and the worker is killed
+    claim.fail({"code": "X"}, again_in=None)  # and the worker is killed
     sweeping.sweep()
     assert told == []  # it may be about to
     clock(sweeping.TELLING_S + 1)
