@@ -1,13 +1,13 @@
 """The sweeper: from MongoDB alone it knows what to bring to the workers, and what to give up."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
 from flask import Flask
 
 from devicehub.core import clock as system_clock
-from devicehub.core import queue, redis
+from devicehub.core import leases, mongo, queue, redis
 from devicehub.core.actor import SYSTEM
 from devicehub.jobs import claims, sweeping
 from devicehub.jobs import service as jobs
@@ -17,6 +17,16 @@ from tests.conftest import Servers, wait_until
 pytestmark = pytest.mark.usefixtures("app")
 
 Clock = Callable[[float], None]
+
+
+@pytest.fixture(autouse=True)
+def alone(app: Flask) -> Iterator[None]:
+    """Keep the sweeper of a server that another test has started out of the way."""
+    held = mongo.database()[leases.COLLECTION]
+    an_hour_on = system_clock.now() + timedelta(hours=1)
+    held.replace_one({"_id": "job-sweeper"}, {"holder": "this test", "until": an_hour_on}, upsert=True)
+    yield
+    held.delete_one({"_id": "job-sweeper"})
 
 
 def forget() -> None:
