@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from types import FrameType
 
 import pymongo
@@ -54,7 +55,8 @@ class Keeper:
     @contextmanager
     def keeping(self) -> Iterator[None]:
         """Keep the claim during a block; in the main thread the block is interrupted when it is to end."""
-        thread = threading.Thread(target=self._keep, name="job-keeper", daemon=True)
+        with_our_words = copy_context().run  # what is logged there names the job too
+        thread = threading.Thread(target=with_our_words, args=(self._keep,), name="job-keeper", daemon=True)
         is_main = threading.current_thread() is threading.main_thread()
         before = signal.signal(_SIGNAL, self._interrupt) if is_main else None
         try:

@@ -200,10 +200,12 @@ def test_one_that_outlives_all_its_workers_is_given_up_before_it_costs_another(
 
 def test_one_that_was_given_up_can_begin_anew(clock: Clock, told: list[Event]) -> None:
     job_id = str(run_job(jobs.enqueue("tests.despair")).id)
+    clock(60)
     anew = jobs.retry(SYSTEM, job_id)
     assert (anew.status, anew.attempts, anew.dead, dict(anew.error)) == ("pending", 0, None, {})
     run_job(job_id)
     assert [event.name for event in told] == ["job.failed", "job.failed"]
+    assert told[0].id != told[1].id
 
 
 def test_who_lost_the_lease_can_write_nothing_any_more() -> None:
@@ -324,9 +326,7 @@ def test_what_was_given_up_but_not_told_is_told_by_the_sweeper_once(clock: Clock
 
 
 def test_what_is_told_twice_has_happened_once(told: list[Event]) -> None:
-    row = claims.jobs().find_one({"_id": ObjectId(jobs.enqueue("tests.note"))})
-    assert row is not None
-    failures.tell(row)
+    row = run_job(jobs.enqueue("tests.despair")).to_mongo()
     failures.tell(row)
     assert told[0].id == told[1].id
 
