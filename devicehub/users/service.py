@@ -53,6 +53,8 @@ def find(query: Mapping[str, Any], page: Page) -> dict[str, Any]:
     chosen = User.objects(__raw__=conditions).hint("of_role" if "role" in query else "by_created_at")
     rows = chosen.order_by("-created_at", "-id").skip(page.skip).limit(page.limit)
     return {"items": [describe(user) for user in rows], "pagination": page.describe(chosen.count())}
+
+
 def find_by_email(email: str) -> User | None:
     """The user with this address, however it is spelled."""
     found: User | None = User.objects(email=email.lower()).first()
