@@ -49,7 +49,7 @@ def create_app(settings: Settings) -> Flask:
             api.register_blueprint(door.blp)
         if hasattr(door, "pages"):
             app.register_blueprint(door.pages)
-    manager.init_socketio(app, settings)
+    manager.init_socketio(app, settings, memberships=identity.memberships)
     for door in doors("sockets"):
         door.register(socketio)
     app.wsgi_app = hooks.in_front(app.wsgi_app)  # type: ignore[assignment, method-assign]

@@ -6,7 +6,7 @@ not believed after it, for the end of a session may have been lost in between: e
 Redis and the cache's epoch, which whoever lost a call raises.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from bson import ObjectId
 from devicehub.auth.errors import InvalidToken, TokenExpired, TokenRevoked, TokenStale
 from devicehub.auth.models import Session
 from devicehub.core import cache, clock, ids, redis, remembered
-from devicehub.core.actor import Actor
+from devicehub.core.actor import Actor, Role
 from devicehub.core.redis import RedisAway
 from devicehub.organizations import service as organizations
 from devicehub.users import service as users
@@ -59,13 +59,22 @@ def confirm(actor: Actor) -> None:
 
     Raises TokenExpired, TokenRevoked or TokenStale.
     """
+    if present(actor).get(actor.organization_id) != actor.role:
+        raise TokenStale()
+
+
+def present(actor: Actor) -> Mapping[str, Role]:
+    """The organizations of an identified caller now, and the role in each.
+
+    Raises TokenExpired or TokenRevoked.
+    """
     if actor.token_ends_at is not None and actor.token_ends_at <= clock.now():
         raise TokenExpired()
     session, user = _look_up(actor.session_id or "", actor.user_id)
     if session is None or user is None or actor.token_id in session["revoked"]:
         raise TokenRevoked()
-    if user["memberships"].get(actor.organization_id) != actor.role:
-        raise TokenStale()
+    memberships: Mapping[str, Role] = user["memberships"]
+    return memberships
 
 
 def end_sessions(session_ids: Iterable[str]) -> None:

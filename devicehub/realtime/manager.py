@@ -18,7 +18,7 @@ from devicehub.core import redis
 from devicehub.core.config import Settings
 from devicehub.core.redis import Redis, RedisAway
 from devicehub.extensions import socketio
-from devicehub.realtime import service
+from devicehub.realtime import hub, service
 from devicehub.realtime.line import Line
 from devicehub.realtime.packets import Json, Packet
 from devicehub.realtime.transport import LARGEST_FRAME, WebSocket
@@ -67,13 +67,13 @@ class Manager(RedisManager):
         self._line.close()
 
 
-def init_socketio(app: Flask, settings: Settings) -> None:
+def init_socketio(app: Flask, settings: Settings, *, memberships: hub.Memberships) -> None:
     """Put Socket.IO in front of `app`, unless this process's role leaves that to another.
 
     Handlers are registered after this, for they go to the server made here.
     """
     client = redis.current()
-    service.use(client, window=settings.event_window)
+    hub.use(client, window=settings.event_window, memberships=memberships)
     Payload.max_decode_packets = MOST_PACKETS
     socketio.init_app(
         app if settings.devicehub_role != "api" else None,

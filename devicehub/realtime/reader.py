@@ -6,13 +6,14 @@ every loss of the line the stream itself is read on from there.
 """
 
 import threading
+import time
 from collections.abc import Callable, Hashable
 
 import structlog
 
 from devicehub.core.redis import RedisAway
 from devicehub.realtime.line import Heard, Line
-from devicehub.realtime.log import Entry, EventLog, Position
+from devicehub.realtime.log import Entry, EventLog, covers
 
 log = structlog.get_logger(__name__)
 
@@ -28,19 +29,22 @@ class Feed:
     def __init__(self, organization_id: str) -> None:
         self.organization_id = organization_id
         self.listeners: set[Hashable] = set()
-        self.position: Position | None = None
+        self.position: str | None = None
         self.answered = threading.Event()  # settled, or the line is down: no use in waiting any longer
 
 
 class Reader:
     """Hears entries and hands each to `deliver(organization_id, entry)`, one at a time, under `lock`.
 
+    What comes over the line on channels that are not the log's goes to `others(channel, message)`.
     Whoever takes `lock` sees `head` and the set of its own receivers at one moment.
     """
 
-    def __init__(self, line: Line, events: EventLog, deliver: Deliver) -> None:
+    def __init__(
+        self, line: Line, events: EventLog, deliver: Deliver, *, others: Callable[[str, bytes], None] | None = None
+    ) -> None:
         self.lock = threading.RLock()
-        self._line, self._events, self._deliver = line, events, deliver
+        self._line, self._events, self._deliver, self._others = line, events, deliver, others
         self._feeds: dict[str, Feed] = {}
         self._is_down = False
         self._thread: threading.Thread | None = None
@@ -88,7 +92,16 @@ class Reader:
     def head(self, organization_id: str) -> str | None:
         """The id of the last entry that was handed over, None while it is not known."""
         feed = self._feeds.get(organization_id)
-        return feed.position.id if feed is not None and feed.position is not None else None
+        return feed.position if feed is not None else None
+
+    def reach(self, organization_id: str, entry_id: str) -> bool:
+        """Wait until an entry that is in the stream was handed over here too; false when it was not in time."""
+        deadline = time.monotonic() + SETTLE_S
+        while (head := self.head(organization_id)) is None or not covers(head, entry_id):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.005)
+        return True
 
     def tell_here(self, organization_id: str, entry: Entry) -> None:
         """Hand an entry that could not be published to this process's own."""
@@ -106,7 +119,10 @@ class Reader:
                 self._line.restart()
 
     def _act_on(self, heard: Heard) -> None:
-        if heard.kind == "message":
+        if heard.kind == "message" and not self._events.owns(heard.channel):
+            if self._others is not None:
+                self._others(heard.channel, heard.message)
+        elif heard.kind == "message":
             self._hear(heard)
         elif heard.kind == "subscribed":
             self._begin(self._events.organization_of(heard.channel))
@@ -136,17 +152,17 @@ class Reader:
             self._catch_up(feed, feed.position)
         feed.answered.set()
 
-    def _catch_up(self, feed: Feed, seen: Position) -> None:
+    def _catch_up(self, feed: Feed, seen: str) -> None:
         """Read the stream from where it was left, to its end; a new stream from its beginning."""
         while entries := self._events.since(feed.organization_id, seen):
             for entry in entries:
                 self._hand(feed, entry)
-            seen = entries[-1].position
+            seen = entries[-1].id
 
     def _hand(self, feed: Feed, entry: Entry) -> None:
         with self.lock:
-            if feed.position is not None and feed.position.covers(entry):
+            if feed.position is not None and covers(feed.position, entry.id):
                 return
-            feed.position = entry.position
+            feed.position = entry.id
             if entry.event:
                 self._deliver(feed.organization_id, entry)

@@ -1,95 +1,55 @@
 """Live events: told once through the organization's log, heard by everyone who listens, in one order."""
 
-import socket
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import random
+import threading
 from typing import Any
 
 from flask import Flask
 
-from devicehub.core import clock, crypto, metrics
+from devicehub.core import clock, metrics
 from devicehub.core.actor import Actor
 from devicehub.core.errors import Unavailable
 from devicehub.core.events import Event
-from devicehub.core.redis import Redis, RedisAway
+from devicehub.core.redis import RedisAway
 from devicehub.extensions import socketio
-from devicehub.realtime import transport, wire
-from devicehub.realtime.line import Line
-from devicehub.realtime.log import Entry, EventLog
-from devicehub.realtime.reader import Reader
-from devicehub.realtime.streams import RETRY, Stream
+from devicehub.realtime import replay, transport, wire
+from devicehub.realtime.hub import Absence, Connection, ours
+from devicehub.realtime.log import Entry, NotKept
 
-
-@dataclass(slots=True)
-class Connection:
-    """A socket of this process: whose it is, and which audiences of which organizations it is in."""
-
-    actor: Actor
-    audiences: set[tuple[str, str]] = field(default_factory=set)
-
-
-class Realtime:
-    """What one process knows of its listeners."""
-
-    def __init__(self, redis: Redis, *, window: int) -> None:
-        self.events = EventLog(redis, window=window)
-        self.reader = Reader(Line(redis.url), self.events, self._deliver)
-        self.connections: dict[str, Connection] = {}
-        self.streams: defaultdict[str, set[Stream]] = defaultdict(set)
-        self.is_draining = False
-
-    def _deliver(self, organization_id: str, entry: Entry) -> None:
-        payload = wire.payload_of(entry)
-        rooms = wire.rooms_of(organization_id, entry, payload)
-        socketio.server.emit(entry.event, payload, to=rooms, ignore_queue=True)
-        if organization_id in self.streams:
-            frame = wire.frame(entry.event, payload, entry.id)
-            for stream in self.streams[organization_id]:
-                if entry.audience in stream.audiences:
-                    stream.put(frame)
-
-
-_current: Realtime | None = None
-
-
-def use(redis: Redis, *, window: int) -> None:
-    """Bind this process's listeners to a Redis; `init_socketio` does, once an application."""
-    global _current
-    if _current is not None:
-        _current.reader.stop()
-    _current = Realtime(redis, window=window)
-
-
-def _ours() -> Realtime:
-    if _current is None:
-        raise RuntimeError("realtime.use() has not been called")
-    return _current
+# A client that is told what it missed is sent no more while so many messages wait for it.
+MOST_WAITING = 100
+RETRY_MS = 1000, 5000
 
 
 def start(app: Flask) -> None:
     """Begin to hear the log. Not at import, and not before a fork."""
-    _ours().reader.start()
+    ours().reader.start()
 
 
 def drain() -> None:
     """End every stream and socket now and let nobody in: the process is about to end.
 
-    It waits a moment for those who read slowly, so a signal handler has to leave it to a greenlet.
+    Each client is told after how long to come back, one sooner and one later, so that they do not all come at
+    once. It waits a moment for those who read slowly, so a signal handler has to leave it to a greenlet.
     """
-    ours, engine = _ours(), socketio.server.eio
-    ours.is_draining = True
+    hub, engine = ours(), socketio.server.eio
+    hub.is_draining = True
     engine.transports = []  # engine.io refuses whoever comes now
-    for stream in [stream for listening in ours.streams.values() for stream in listening]:
-        stream.close()
+    streams = [stream for listening in hub.streams.values() for stream in listening]
+    for stream in streams:
+        stream.finish(b"retry: %d\n\n" % random.randint(*RETRY_MS))  # noqa: S311
+    for sid in list(hub.connections):
+        tell(sid, "server-draining", {"retryInMs": random.randint(*RETRY_MS)})  # noqa: S311
     for client in list(engine.sockets.values()):
         client.close(wait=False, reason=engine.reason.SERVER_DISCONNECT)
     transport.hang_up_on_all(patience=1.0)
+    for stream in streams:
+        stream.close()
 
 
 def is_draining() -> bool:
     """Whether this process is about to end."""
-    return _ours().is_draining
+    return ours().is_draining
 
 
 def relay(event: Event) -> None:
@@ -97,46 +57,51 @@ def relay(event: Event) -> None:
     entry = wire.entry_of(event)
     if entry is None:
         return
-    ours, organization_id = _ours(), event.actor.organization_id
+    hub, organization_id = ours(), event.actor.organization_id
     try:
-        ours.events.publish(organization_id, entry)
+        hub.events.publish(organization_id, entry)
     except RedisAway:
         metrics.count_degraded("event_log")
-        ours.reader.tell_here(organization_id, entry)
+        hub.reader.tell_here(organization_id, entry)
 
 
-def admit(sid: str, actor: Actor) -> None:
-    """A socket is about to be let in: hear its organization first, so that it misses nothing after `connected`."""
-    if _ours().is_draining:
+def admit(sid: str, actor: Actor, seen: object = None) -> None:
+    """A socket is about to be let in: hear its organization first, so that it misses nothing after `connected`.
+
+    With the id of the last event it saw it will be told what came after that.
+    """
+    if ours().is_draining:
         raise Unavailable()
-    _ours().connections[sid] = Connection(actor)
+    ours().connections[sid] = Connection(actor)
     _follow(sid, actor.organization_id, wire.EVERYONE, wire.user(actor.user_id))
+    _note_absence(sid, actor.organization_id, seen)
 
 
 def welcome(sid: str) -> None:
-    """The client knows that it is let in: `connected` comes first, then what happens from that moment on."""
-    ours = _ours()
-    connection = ours.connections[sid]
-    with ours.reader.lock:
-        for organization_id, audience in connection.audiences:
-            _enter(sid, organization_id, audience)
-        tell(sid, "connected", _greeting(connection.actor, sid))
+    """The client knows that it is let in: `connected` comes first, then what it missed, then what happens."""
+    hub = ours()
+    connection = hub.connections[sid]
+    actor = connection.actor
+    with hub.reader.lock:
+        tell(sid, "connected", greeting(actor, sid, _stand(sid, actor.organization_id)))
+    catch_up(sid, actor.organization_id)
 
 
-def _greeting(actor: Actor, socket_id: str) -> dict[str, Any]:
+def greeting(actor: Actor, socket_id: str, last_event_id: str | None) -> dict[str, Any]:
+    """What `connected` carries; `lastEventId` is where the client stands: all up to there it has been told."""
     return {
         "message": "Connected to DeviceHub.",
         "userId": actor.user_id,
         "organizationId": actor.organization_id,
         "socketId": socket_id,
         "serverTime": clock.rfc3339(clock.now()),
-        "lastEventId": _ours().reader.head(actor.organization_id),
+        "lastEventId": last_event_id,
     }
 
 
 def actor_of(sid: str) -> Actor:
     """Whose socket it is."""
-    return _ours().connections[sid].actor
+    return ours().connections[sid].actor
 
 
 def tell(sid: str, event: str, payload: dict[str, Any]) -> None:
@@ -144,18 +109,16 @@ def tell(sid: str, event: str, payload: dict[str, Any]) -> None:
     socketio.server.emit(event, payload, to=sid, ignore_queue=True)
 
 
-def join(sid: str, organization_id: str) -> str | None:
-    """Let a socket hear an organization: everything after the id that is returned.
+def join(sid: str, organization_id: str, seen: object = None) -> str | None:
+    """Let a socket hear an organization: everything after the id that is returned, once `catch_up` was called.
 
     Whether it may is the caller's to ask.
     """
-    ours = _ours()
-    audiences = wire.EVERYONE, wire.user(actor_of(sid).user_id)
-    _follow(sid, organization_id, *audiences)
-    with ours.reader.lock:
-        for audience in audiences:
-            _enter(sid, organization_id, audience)
-        return ours.reader.head(organization_id)
+    hub = ours()
+    _follow(sid, organization_id, wire.EVERYONE, wire.user(actor_of(sid).user_id))
+    _note_absence(sid, organization_id, seen)
+    with hub.reader.lock:
+        return _stand(sid, organization_id)
 
 
 def leave(sid: str, organization_id: str) -> None:
@@ -163,24 +126,31 @@ def leave(sid: str, organization_id: str) -> None:
     _leave(sid, organization_id, wire.EVERYONE)
 
 
+def expel(sid: str, organization_id: str) -> None:
+    """Let a socket hear nothing of an organization any more, no device and nothing of its own."""
+    for one, audience in list(ours().connections[sid].audiences):
+        if one == organization_id:
+            _leave(sid, one, audience)
+
+
 def watch(sid: str, device_id: str) -> None:
     """Let a socket hear one device of its organization, even when it leaves the organization itself."""
     organization_id, audience = actor_of(sid).organization_id, wire.device(device_id)
     _follow(sid, organization_id, audience)
-    with _ours().reader.lock:
-        _enter(sid, organization_id, audience)
+    with ours().reader.lock:
+        _enter(sid, organization_id)
 
 
 def unwatch(sid: str, device_id: str) -> None:
     """Take `watch` back."""
-    for organization_id, audience in list(_ours().connections[sid].audiences):
+    for organization_id, audience in list(ours().connections[sid].audiences):
         if audience == wire.device(device_id):
             _leave(sid, organization_id, audience)
 
 
 def renew(sid: str, actor: Actor) -> str | None:
     """Give a socket a newer identity of the same user; its active organization may have become another."""
-    connection = _ours().connections[sid]
+    connection = ours().connections[sid]
     before, connection.actor = connection.actor, actor
     if before.organization_id != actor.organization_id:
         for audience in (wire.EVERYONE, wire.user(actor.user_id)):
@@ -190,58 +160,116 @@ def renew(sid: str, actor: Actor) -> str | None:
 
 def forget(sid: str) -> None:
     """A socket has gone."""
-    ours = _ours()
-    with ours.reader.lock:
-        connection = ours.connections.pop(sid, None)
-        for organization_id, audience in connection.audiences if connection else ():
-            ours.reader.unfollow(organization_id, (sid, audience))
+    hub = ours()
+    with hub.reader.lock:
+        connection = hub.connections.pop(sid, None)
+        if connection is None:
+            return
+        for organization_id, audience in connection.audiences:
+            hub.reader.unfollow(organization_id, (sid, audience))
+        for organization_id in connection.absences:
+            hub.returning[organization_id].pop(sid, None)
 
 
 def _follow(sid: str, organization_id: str, *audiences: str) -> None:
-    reader = _ours().reader
+    reader = ours().reader
     with reader.lock:
-        connection = _ours().connections[sid]
+        connection = ours().connections[sid]
         for audience in audiences:
             connection.audiences.add((organization_id, audience))
             reader.follow(organization_id, (sid, audience))
     reader.settle(organization_id)
 
 
-def _enter(sid: str, organization_id: str, audience: str) -> None:
-    if sid in _ours().connections:  # or it went while its feed settled
-        socketio.server.enter_room(sid, wire.room(organization_id, audience))
+def _note_absence(sid: str, organization_id: str, seen: object) -> None:
+    hub = ours()
+    if seen is None or seen == "" or organization_id in hub.connections[sid].absences:
+        return
+    refusal = replay.refusal(hub.events, hub.reader, organization_id, seen)
+    hub.connections[sid].absences[organization_id] = Absence(str(seen), None, refusal)
+
+
+def _stand(sid: str, organization_id: str) -> str | None:
+    """Let a socket hear from this moment on, or have it held until it was told what it missed; from where on."""
+    hub = ours()
+    head = hub.reader.head(organization_id)
+    connection = hub.connections.get(sid)
+    absence = connection.absences.get(organization_id) if connection is not None else None
+    if absence is not None and head is None:
+        absence.refusal = "unavailable"
+    if connection is None or absence is None or absence.refusal:
+        _enter(sid, organization_id)
+        return head
+    if absence.upto is None:
+        absence.upto = head
+        hub.returning[organization_id][sid] = connection
+        for audience in (wire.EVERYONE, wire.user(connection.actor.user_id)):
+            socketio.server.leave_room(sid, wire.room(organization_id, audience))
+    return absence.seen
+
+
+def catch_up(sid: str, organization_id: str) -> None:
+    """Tell a socket what it missed, if it asked for that; in the background, for the client may read slowly."""
+    connection = ours().connections.get(sid)
+    absence = connection.absences.get(organization_id) if connection is not None else None
+    if connection is None or absence is None:
+        return
+    if absence.refusal is not None:
+        del connection.absences[organization_id]
+        _tell_resync(sid, organization_id, absence.refusal, ours().reader.head(organization_id))
+    elif not absence.is_being_told:
+        absence.is_being_told = True
+        threading.Thread(target=_catch_up, args=(sid, organization_id, absence), daemon=True).start()
+
+
+def _catch_up(sid: str, organization_id: str, absence: Absence) -> None:
+    hub = ours()
+    connection = hub.connections.get(sid)
+    if connection is None or absence.upto is None:
+        return
+
+    def hears(entry: Entry) -> bool:
+        return bool(entry.event) and connection.is_in(organization_id, entry.audience)
+
+    try:
+        for entries in replay.missed(hub.events, organization_id, absence.seen, absence.upto, hears):
+            for entry in entries:
+                if not transport.wait_for_room(sid, MOST_WAITING):
+                    transport.hang_up(sid)
+                    return
+                if hears(entry):
+                    tell(sid, entry.event, wire.payload_of(entry))
+    except (NotKept, RedisAway) as error:
+        reason = "not_kept" if isinstance(error, NotKept) else "unavailable"
+        _tell_resync(sid, organization_id, reason, absence.upto)
+    with hub.reader.lock:
+        if hub.connections.get(sid) is not connection:
+            return
+        for entry in absence.held:
+            tell(sid, entry.event, wire.payload_of(entry))
+        del connection.absences[organization_id]
+        del hub.returning[organization_id][sid]
+        _enter(sid, organization_id)
+
+
+def _tell_resync(sid: str, organization_id: str, reason: str, last_event_id: str | None) -> None:
+    told = {"organizationId": organization_id, "reason": reason, "lastEventId": last_event_id}
+    tell(sid, "resync-required", told)
+
+
+def _enter(sid: str, organization_id: str) -> None:
+    """Put a socket into the rooms of its audiences, unless it went or is still to be told what it missed."""
+    connection = ours().connections.get(sid)
+    if connection is None or sid in ours().returning.get(organization_id, {}):
+        return
+    for one, audience in connection.audiences:
+        if one == organization_id:
+            socketio.server.enter_room(sid, wire.room(organization_id, audience))
 
 
 def _leave(sid: str, organization_id: str, audience: str) -> None:
-    ours = _ours()
-    with ours.reader.lock:
-        ours.connections[sid].audiences.discard((organization_id, audience))
-        ours.reader.unfollow(organization_id, (sid, audience))
+    hub = ours()
+    with hub.reader.lock:
+        hub.connections[sid].audiences.discard((organization_id, audience))
+        hub.reader.unfollow(organization_id, (sid, audience))
         socketio.server.leave_room(sid, wire.room(organization_id, audience))
-
-
-def stream(actor: Actor, connection: socket.socket | None) -> Iterator[bytes]:
-    """What an SSE client is sent: `connected`, then every event of its organization as it happens."""
-    if _ours().is_draining:
-        raise Unavailable()
-    return _stream(_ours(), actor, connection)
-
-
-def _stream(ours: Realtime, actor: Actor, connection: socket.socket | None) -> Iterator[bytes]:
-    organization_id = actor.organization_id
-    made = Stream(frozenset((wire.EVERYONE, wire.user(actor.user_id))), connection)
-    try:
-        ours.reader.follow(organization_id, made)
-        ours.reader.settle(organization_id)
-        with ours.reader.lock:
-            greeting = _greeting(actor, crypto.random_token(15))
-            made.put(wire.frame("connected", greeting, greeting["lastEventId"]))
-            ours.streams[organization_id].add(made)
-        yield RETRY
-        yield from made.frames()
-    finally:
-        with ours.reader.lock:
-            ours.streams[organization_id].discard(made)
-            if not ours.streams[organization_id]:
-                del ours.streams[organization_id]
-            ours.reader.unfollow(organization_id, made)

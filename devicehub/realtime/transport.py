@@ -16,6 +16,8 @@ from engineio.async_drivers._websocket_wsgi import SimpleWebSocketWSGI
 from simple_websocket import ConnectionClosed
 from wsproto.utilities import ProtocolError
 
+from devicehub.extensions import socketio
+
 LARGEST_FRAME = 2 << 20
 MOST_UNREAD = 1 << 20
 SILENCE_S = 30
@@ -116,6 +118,29 @@ class WebSocket(SimpleWebSocketWSGI):
         with suppress(OSError, ProtocolError, ConnectionClosed):
             super().close()
         self._connection.hang_up()
+
+
+def client_of(sid: str) -> Any:
+    """engine.io's end of a socket of this process; None when it has gone."""
+    engine_sid = socketio.server.manager.eio_sid_from_sid(sid, "/")
+    return socketio.server.eio.sockets.get(engine_sid)
+
+
+def wait_for_room(sid: str, most: int) -> bool:
+    """Wait until at most `most` messages wait for a client; false when it has gone, or does not read."""
+    deadline = time.monotonic() + SILENCE_S
+    while (client := client_of(sid)) is not None and not client.closed and time.monotonic() < deadline:
+        if client.queue.qsize() <= most:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def hang_up(sid: str) -> None:
+    """End a socket at once, whatever still waits for it."""
+    client = client_of(sid)
+    if client is not None:
+        client.close(wait=False, abort=True, reason=socketio.server.eio.reason.SERVER_DISCONNECT)
 
 
 def hang_up_on_all(*, patience: float) -> None:

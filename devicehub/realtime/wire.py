@@ -16,6 +16,7 @@ from devicehub.core.events import Event
 from devicehub.realtime.log import Entry
 
 EVERYONE = "org"
+HEARTBEAT = "device-heartbeat"
 
 Payload = dict[str, Any]
 
@@ -61,7 +62,7 @@ _TOLD: dict[str, tuple[str, Callable[[Event], Payload]]] = {
     "device.updated": ("device-update", _device_update),
     "device.deleted": ("device-update", _device_update),
     "device.status_changed": ("device-update", _device_update),
-    "device.heartbeat": ("device-heartbeat", _device_heartbeat),
+    "device.heartbeat": (HEARTBEAT, _device_heartbeat),
 }
 
 
@@ -78,12 +79,12 @@ def payload_of(entry: Entry) -> Payload:
     return {"id": entry.id or None, **orjson.loads(entry.payload)}
 
 
-def rooms_of(organization_id: str, entry: Entry, payload: Payload) -> list[str]:
-    """The rooms an entry is told in; a socket that is in two of them hears it once."""
-    rooms = [room(organization_id, entry.audience)]
+def audiences_of(entry: Entry, payload: Payload) -> list[str]:
+    """Whom an entry is told; a socket that is in two of these audiences hears it once."""
+    audiences = [entry.audience]
     if entry.audience == EVERYONE and "deviceId" in payload:
-        rooms.append(room(organization_id, device(payload["deviceId"])))
-    return rooms
+        audiences.append(device(payload["deviceId"]))
+    return audiences
 
 
 def frame(event: str, payload: Payload, event_id: str | None) -> bytes:

@@ -15,6 +15,9 @@ from devicehub.web.parsing import Parser
 
 View = Callable[..., Any]
 
+# How a client that cannot send headers says who it is.
+_QUERY_OF_A_STRANGER = frozenset({"token", "ticket"})
+
 
 class Blueprint(SmorestBlueprint):
     """flask-smorest's Blueprint with `guard`, `public` and `raises`, and our strict parser."""
@@ -42,7 +45,7 @@ class Blueprint(SmorestBlueprint):
         guard = Guard(role, limit, platform_admin, token_in_query, in_path)
 
         def decorate(view: View) -> View:
-            view = _strict(view, {"token"} if token_in_query else set())
+            view = _strict(view, _QUERY_OF_A_STRANGER if token_in_query else frozenset())
 
             @wraps(view)
             def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -70,12 +73,19 @@ class Blueprint(SmorestBlueprint):
         """Document errors that are this view's own, beyond what its guard, path and body imply."""
         return lambda view: openapi.note(view, errors=errors)
 
+    @staticmethod
+    def takes(*parameters: dict[str, Any]) -> Callable[[View], View]:
+        """Document parameters that the view reads by itself."""
+        return lambda view: openapi.note(view, parameters=parameters)
+
 
 def _strict(view: View, known: Set[str] = frozenset()) -> View:
     """A view that takes no query refuses one, as those that take one refuse what they do not know of it."""
-    parameters = getattr(view, "_apidoc", {}).get("arguments", {}).get("parameters", ())
+    doc = getattr(view, "_apidoc", {})
+    parameters = doc.get("arguments", {}).get("parameters", ())
     if any(parameter["in"] == "query" for parameter in parameters):
         return view
+    known |= {parameter["name"] for parameter in doc.get("takes", ()) if parameter["in"] == "query"}
 
     @wraps(view)
     def strict(*args: Any, **kwargs: Any) -> Any:

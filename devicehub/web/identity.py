@@ -4,6 +4,7 @@ Access tokens are JWTs (RFC 9068's `at+jwt`): exactly HS256, a key chosen by `ki
 and audience. Their role and organization are hints; what decides is the stored session and membership.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from flask_jwt_extended.exceptions import JWTExtendedException
 from devicehub.auth import sessions, standing
 from devicehub.auth.errors import InvalidToken, TokenExpired
 from devicehub.core import clock, config, crypto
-from devicehub.core.actor import Actor
+from devicehub.core.actor import Actor, Role
 from devicehub.core.errors import DeviceHubError, Unauthenticated, Unavailable
 from devicehub.extensions import jwt
 from devicehub.organizations import service as organizations
@@ -109,6 +110,11 @@ def authenticate(token: str) -> Actor:
 def still_valid(actor: Actor) -> None:
     """Ask again whether `actor`'s session and membership stand; raises as `authenticate` does."""
     standing.confirm(actor)
+
+
+def memberships(actor: Actor) -> Mapping[str, Role]:
+    """The organizations that a caller may act in now, with the role; raises as `still_valid` does."""
+    return standing.present(actor)
 
 
 def current_actor() -> Actor:

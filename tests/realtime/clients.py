@@ -71,9 +71,10 @@ class Socket:
 
 
 @contextmanager
-def socket_of(url: str, account: Account, **options: Any) -> Iterator[Socket]:
-    """A connected socket of somebody who has signed in."""
-    made = Socket(url, {"token": account.access_token}, **options)
+def socket_of(url: str, account: Account, *, seen: Any = None, **options: Any) -> Iterator[Socket]:
+    """A connected socket of somebody who has signed in; one that comes back says the last id it saw."""
+    auth = {"token": account.access_token} | ({"lastEventId": seen} if seen is not None else {})
+    made = Socket(url, auth, **options)
     try:
         yield made.connect()
     finally:
@@ -83,7 +84,7 @@ def socket_of(url: str, account: Account, **options: Any) -> Iterator[Socket]:
 class Stream(threading.Thread):
     """An SSE client that writes down what it hears, field by field."""
 
-    def __init__(self, url: str, headers: dict[str, str]) -> None:
+    def __init__(self, url: str, headers: dict[str, str], query: str = "") -> None:
         super().__init__(daemon=True)
         self.heard: list[dict[str, str]] = []
         self.comments = 0
@@ -91,7 +92,7 @@ class Stream(threading.Thread):
         self.response: httpx.Response
         self._client = httpx.Client(timeout=httpx.Timeout(10, read=None))
         self._opened = threading.Event()
-        self._request = self._client.build_request("GET", f"{url}/api/sse/events", headers=headers)
+        self._request = self._client.build_request("GET", f"{url}/api/sse/events{query}", headers=headers)
         self.start()
         assert self._opened.wait(10)
 
@@ -126,9 +127,9 @@ class Stream(threading.Thread):
 
 
 @contextmanager
-def stream_of(url: str, account: Account) -> Iterator[Stream]:
-    """An open stream of somebody who has signed in."""
-    made = Stream(url, account.headers)
+def stream_of(url: str, account: Account, *, seen: str | None = None) -> Iterator[Stream]:
+    """An open stream of somebody who has signed in; one that comes back says the last id it saw."""
+    made = Stream(url, account.headers | ({"Last-Event-ID": seen} if seen is not None else {}))
     try:
         made.wait_for("connected")
         yield made

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 
 from devicehub.core import redis
 from devicehub.devices import heartbeats
-from devicehub.realtime import service as realtime
+from devicehub.realtime.hub import ours
 from tests.conftest import LiveServer, wait_until
 from tests.factories import Account, make_account, make_device
 from tests.realtime.clients import stream_of, tell_much
@@ -83,7 +83,7 @@ def test_another_organization_is_not_heard(live_server: LiveServer) -> None:
 
 def test_a_stream_that_was_closed_leaves_nothing_behind(client_of: Callable[[Account], FlaskClient]) -> None:
     account = make_account()
-    channel = realtime._ours().events.channel(account.actor.organization_id)
+    channel = ours().events.channel(account.actor.organization_id)
 
     def listeners() -> int:
         return int(redis.current().client.pubsub_numsub(channel)[0][1])
@@ -92,13 +92,13 @@ def test_a_stream_that_was_closed_leaves_nothing_behind(client_of: Callable[[Acc
     wait_until(lambda: listeners() == 1, what="the process to listen")
     answer.close()
     wait_until(lambda: listeners() == 0, what="the process to listen no longer")
-    assert account.actor.organization_id not in realtime._ours().streams
+    assert account.actor.organization_id not in ours().streams
 
 
 def test_a_head_request_opens_no_stream(client_of: Callable[[Account], FlaskClient]) -> None:
     account = make_account()
     assert client_of(account).head(URL).status_code == 200
-    assert realtime._ours().reader.head(account.actor.organization_id) is None
+    assert ours().reader.head(account.actor.organization_id) is None
 
 
 def test_a_client_that_does_not_read_is_cut_off_and_others_hear_on(live_server: LiveServer) -> None:

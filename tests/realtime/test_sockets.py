@@ -17,7 +17,7 @@ from devicehub.core import redis
 from devicehub.core.actor import Actor
 from devicehub.devices import heartbeats
 from devicehub.extensions import socketio
-from devicehub.realtime import service as realtime
+from devicehub.realtime.hub import ours
 from devicehub.realtime.packets import LARGEST_MESSAGE
 from devicehub.web import identity
 from devicehub.web.sockets import EVENTS_PER_MINUTE
@@ -194,8 +194,8 @@ def test_a_client_that_leaves_while_it_is_let_in_leaves_nothing_behind(
     monkeypatch.setitem(server.environ, "engine-1", environ)
     server._handle_eio_message("engine-1", '0{"token":"any"}')
     assert server.manager.rooms == {}
-    assert realtime._ours().connections == {}
-    assert realtime._ours().reader.head(account.actor.organization_id) is None
+    assert ours().connections == {}
+    assert ours().reader.head(account.actor.organization_id) is None
 
 
 # Hearing

@@ -18,7 +18,7 @@ def told(name: str, **data: object) -> dict[str, object]:
     entry = wire.entry_of(Event(name, ACTOR, STATE | data, AT))
     assert entry is not None
     assert entry.audience == "org"
-    payload = wire.payload_of(Entry(entry.event, entry.audience, entry.payload, "5-0", "epoch"))
+    payload = wire.payload_of(Entry(entry.event, entry.audience, entry.payload, "5-0"))
     return {"event": entry.event, **payload}
 
 
@@ -72,5 +72,5 @@ def test_a_frame_carries_the_id_and_stays_one_line_of_data() -> None:
 
 def test_what_everyone_hears_is_heard_by_those_who_asked_for_the_device() -> None:
     entry = Entry("device-update", "org", b"")
-    assert wire.rooms_of("o", entry, {"deviceId": "d"}) == ["o/org", "o/device:d"]
-    assert wire.rooms_of("o", Entry("notification", "user:u", b""), {"deviceId": "d"}) == ["o/user:u"]
+    assert wire.audiences_of(entry, {"deviceId": "d"}) == ["org", "device:d"]
+    assert wire.audiences_of(Entry("notification", "user:u", b""), {"deviceId": "d"}) == ["user:u"]

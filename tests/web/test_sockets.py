@@ -8,7 +8,7 @@ from flask import Flask, request
 
 from devicehub.core.actor import Actor
 from devicehub.core.redis import RedisAway
-from devicehub.realtime import service as realtime
+from devicehub.realtime import hub
 from devicehub.web import sockets
 from devicehub.web.schemas import Schema
 from devicehub.web.sockets import EVENTS_PER_MINUTE, TooManyEvents
@@ -19,7 +19,7 @@ ACTOR = Actor("65f000000000000000000002", "65f000000000000000000001", "owner")
 @pytest.fixture(autouse=True)
 def connection(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The context of an event of a connected socket."""
-    monkeypatch.setitem(realtime._ours().connections, "a-sid", realtime.Connection(ACTOR))
+    monkeypatch.setitem(hub.ours().connections, "a-sid", hub.Connection(ACTOR))
     with app.test_request_context("/socket.io/"):
         request.sid = "a-sid"  # type: ignore[attr-defined]
         yield
