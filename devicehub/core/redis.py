@@ -27,7 +27,8 @@ class Redis:
     """The process's way to Redis. Every call either answers or raises RedisAway, never waits long.
 
     `incarnation` is the `run_id` of the server that was connected to last; `failures` counts the calls that
-    got no answer, so that a cache can tell that an invalidation of its own may be lost.
+    got no answer, so that a cache can tell that an invalidation of its own may be lost. A call that `loses`
+    nothing then is not counted.
     """
 
     def __init__(self, url: str, *, timeout: float, rest: float = 1.0) -> None:
@@ -52,10 +53,10 @@ class Redis:
         text = info.decode() if isinstance(info, bytes) else str(info)
         self.incarnation = next(line[7:] for line in text.splitlines() if line.startswith("run_id:"))
 
-    def call(self, ask: Callable[[Client], Any]) -> Any:
+    def call(self, ask: Callable[[Client], Any], *, loses: bool = True) -> Any:
         """Run `ask(client)` and return its answer; raises RedisAway when there is none to be had."""
         if not self.breaker.allows():
-            self.failures += 1
+            self.failures += loses
             raise RedisAway("left alone after a failure")
         try:
             answer = ask(self.client)
@@ -63,7 +64,7 @@ class Redis:
             if isinstance(error, ResponseError) and not _is_away(error):
                 self.breaker.succeeded()  # it does answer
                 raise
-            self.failures += 1
+            self.failures += loses
             if self.breaker.failed():
                 log.warning("redis.away", error=type(error).__name__)
             raise RedisAway(type(error).__name__) from error
@@ -71,10 +72,10 @@ class Redis:
             log.info("redis.back")
         return answer
 
-    def script(self, text: str) -> Callable[..., Any]:
+    def script(self, text: str, *, loses: bool = True) -> Callable[..., Any]:
         """A Lua script as a function of (keys, args); one round trip, raises RedisAway like `call`."""
         registered = self.client.register_script(text)
-        return lambda keys, args: self.call(lambda _: registered(keys=keys, args=args))
+        return lambda keys, args: self.call(lambda _: registered(keys=keys, args=args), loses=loses)
 
     def is_alive(self) -> bool:
         """Whether Redis answers now."""

@@ -55,6 +55,19 @@ def test_a_full_redis_is_away_until_it_has_room(own: Redis) -> None:
     wait_until(own.is_alive)
 
 
+def test_a_failure_that_loses_nothing_is_not_counted(own: Redis, servers: Servers) -> None:
+    servers.redis.stop()
+    try:
+        for _ in range(2):  # it fails, and is left alone
+            with pytest.raises(RedisAway):
+                own.call(lambda client: client.ping(), loses=False)
+            with pytest.raises(RedisAway):
+                own.script("return 1", loses=False)([], [])
+        assert own.failures == 0
+    finally:
+        servers.restart_redis()
+
+
 def test_a_stopped_redis_is_away_and_back_as_another_one(own: Redis, servers: Servers) -> None:
     own.call(lambda client: client.ping())
     before = own.incarnation
