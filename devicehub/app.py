@@ -19,7 +19,7 @@ from devicehub.features import doors
 from devicehub.jobs import askers, reacting, sweeping
 from devicehub.jobs.schedule import Scheduler
 from devicehub.organizations import service as organizations
-from devicehub.realtime import manager
+from devicehub.realtime import ends, hub, manager, rounds
 from devicehub.realtime import service as realtime
 from devicehub.web import errors, hooks, identity, limits, openapi, paths
 
@@ -53,7 +53,7 @@ def create_app(settings: Settings) -> Flask:
     for door in doors("sockets"):
         door.register(socketio)
     app.wsgi_app = hooks.in_front(app.wsgi_app)  # type: ignore[assignment, method-assign]
-    events.attach(trail.hear, realtime.relay, reacting.to(reactions.ON))
+    events.attach(trail.hear, realtime.relay, ends.relay, reacting.to(reactions.ON))
     return app
 
 
@@ -63,6 +63,7 @@ def start(app: Flask) -> None:
         threading.Thread(target=task, name=task.__name__, daemon=True).start()
     if config.current().devicehub_role != "api":
         realtime.start(app)
+        rounds.keep(hub.ours())
 
 
 def _init_cache(app: Flask) -> None:

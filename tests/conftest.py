@@ -39,7 +39,7 @@ SECRETS = {
 NO_LIMITS = {
     f"{name}_rate_limit": "1000000 per minute"
     for name in ("auth", "refresh", "device", "ingest", "invitation", "general")
-}
+} | {"sockets_per_user": "1000", "streams_per_user": "1000"}
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 10, what: str = "") -> Any:

@@ -1,7 +1,7 @@
 """What one process knows of its listeners, and how it hands them what it hears."""
 
 import threading
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -10,9 +10,11 @@ from devicehub.core.actor import Actor, Role
 from devicehub.core.redis import Redis
 from devicehub.extensions import socketio
 from devicehub.realtime import transport, wire
+from devicehub.realtime.census import Census
 from devicehub.realtime.line import Line
 from devicehub.realtime.log import Entry, EventLog
 from devicehub.realtime.reader import Reader
+from devicehub.realtime.seats import Kind, Seats
 from devicehub.realtime.streams import MOST_EVENTS, Stream
 
 Memberships = Callable[[Actor], Mapping[str, Role]]
@@ -40,8 +42,10 @@ class Connection:
     audiences: set[tuple[str, str]] = field(default_factory=set)
     absences: dict[str, Absence] = field(default_factory=dict)
 
-    def is_in(self, organization_id: str, audience: str) -> bool:
-        return (organization_id, audience) in self.audiences
+    def hears(self, organization_id: str, entry: Entry) -> bool:
+        """Whether an entry is for this socket's ears, as far as it listens now."""
+        audiences = wire.audiences_of(entry, wire.payload_of(entry))
+        return any((organization_id, audience) in self.audiences for audience in audiences)
 
     @property
     def organizations(self) -> set[str]:
@@ -65,7 +69,23 @@ class Hub:
         self.connections: dict[str, Connection] = {}
         self.returning: defaultdict[str, dict[str, Connection]] = defaultdict(dict)
         self.streams: defaultdict[str, set[Stream]] = defaultdict(set)
+        self.seats, self.census = Seats(redis), Census(redis, self.id)
         self.is_draining = False
+
+    def seats_of(self, kind: Kind, user_id: str) -> int:
+        """How many connections of one kind a user has here."""
+        actors = (
+            [connection.actor for connection in self.connections.values()]
+            if kind == "sockets"
+            else [stream.actor for streams in self.streams.values() for stream in streams]
+        )
+        return sum(actor.user_id == user_id for actor in actors)
+
+    def count(self) -> dict[str, dict[str, int]]:
+        """How many listen here to each organization that is somebody's active one."""
+        sockets = Counter(connection.actor.organization_id for connection in list(self.connections.values()))
+        streams = Counter({one: len(listening) for one, listening in list(self.streams.items())})
+        return {one: {"sockets": sockets[one], "streams": streams[one]} for one in sockets.keys() | streams.keys()}
 
     def call(self, message: bytes) -> None:
         """Have a control message acted on here, soon and elsewhere than in the reader's thread."""
@@ -82,20 +102,17 @@ class Hub:
         rooms = [wire.room(organization_id, audience) for audience in audiences]
         socketio.server.emit(entry.event, payload, to=rooms, ignore_queue=True)
         for sid, connection in list(self.returning.get(organization_id, {}).items()):
-            self._hold(sid, connection, organization_id, entry, audiences)
+            self._hold(sid, connection, organization_id, entry)
         if organization_id in self.streams:
             frame = wire.frame(entry.event, payload, entry.id)
             for stream in self.streams[organization_id]:
                 if entry.audience in stream.audiences:
                     stream.put(frame)
 
-    def _hold(
-        self, sid: str, connection: Connection, organization_id: str, entry: Entry, audiences: list[str]
-    ) -> None:
+    def _hold(self, sid: str, connection: Connection, organization_id: str, entry: Entry) -> None:
         """Keep an entry for a socket that is still being told what it missed."""
         held = connection.absences[organization_id].held
-        if any(connection.is_in(organization_id, audience) for audience in audiences):
-            held.append(entry)
+        held.append(entry)
         if len(held) > MOST_EVENTS:
             transport.hang_up(sid)
 

@@ -126,8 +126,8 @@ class EventLog:
         # Channels, unlike keys, are shared by all databases of a Redis server.
         self._prefix = f"events:{redis.pool.connection_kwargs.get('db') or 0}:"
         self._window = window
-        self._publish, self._head, self._since, self._between = map(
-            redis.script, (_PUBLISH, _HEAD, _SINCE, _BETWEEN)
+        self._publish, self._head, self._since, self._between = (
+            redis.script(text, loses=False) for text in (_PUBLISH, _HEAD, _SINCE, _BETWEEN)
         )
 
     def channel(self, organization_id: str) -> str:

@@ -2,19 +2,21 @@
 
 import random
 import threading
+from collections import Counter
 from typing import Any
 
 from flask import Flask
 
-from devicehub.core import clock, metrics
+from devicehub.core import clock, config, metrics
 from devicehub.core.actor import Actor
-from devicehub.core.errors import Unavailable
+from devicehub.core.errors import InsufficientRole, Unavailable
 from devicehub.core.events import Event
 from devicehub.core.redis import RedisAway
 from devicehub.extensions import socketio
 from devicehub.realtime import replay, transport, wire
 from devicehub.realtime.hub import Absence, Connection, ours
 from devicehub.realtime.log import Entry, NotKept
+from devicehub.realtime.seats import Seat
 
 # A client that is told what it missed is sent no more while so many messages wait for it.
 MOST_WAITING = 100
@@ -65,16 +67,41 @@ def relay(event: Event) -> None:
         hub.reader.tell_here(organization_id, entry)
 
 
+def stats(actor: Actor) -> dict[str, Any]:
+    """How many listen, over all processes: to the caller's organization, or to each for a platform admin."""
+    if not (actor.is_platform_admin or actor.is_at_least("admin")):
+        raise InsufficientRole(role="admin")
+    hub = ours()
+    count = hub.census.take(hub.count())
+    if not actor.is_platform_admin:
+        return _counts(count.organizations[actor.organization_id])
+    organizations = [
+        {"organization_id": one} | _counts(count.organizations[one]) for one in sorted(count.organizations)
+    ]
+    return _counts(count.total) | {"processes": count.processes, "organizations": organizations}
+
+
+def _counts(counted: Counter[str]) -> dict[str, Any]:
+    return {kind: counted[kind] for kind in ("sockets", "streams")}
+
+
 def admit(sid: str, actor: Actor, seen: object = None) -> None:
     """A socket is about to be let in: hear its organization first, so that it misses nothing after `connected`.
 
     With the id of the last event it saw it will be told what came after that.
     """
-    if ours().is_draining:
+    hub = ours()
+    if hub.is_draining:
         raise Unavailable()
-    ours().connections[sid] = Connection(actor)
+    limit = config.current().sockets_per_user
+    hub.seats.take(_seat(sid, actor), limit=limit, here=hub.seats_of("sockets", actor.user_id))
+    hub.connections[sid] = Connection(actor)
     _follow(sid, actor.organization_id, wire.EVERYONE, wire.user(actor.user_id))
     _note_absence(sid, actor.organization_id, seen)
+
+
+def _seat(sid: str, actor: Actor) -> Seat:
+    return "sockets", actor.user_id, sid
 
 
 def welcome(sid: str) -> None:
@@ -169,6 +196,7 @@ def forget(sid: str) -> None:
             hub.reader.unfollow(organization_id, (sid, audience))
         for organization_id in connection.absences:
             hub.returning[organization_id].pop(sid, None)
+    hub.seats.give_up(_seat(sid, connection.actor))
 
 
 def _follow(sid: str, organization_id: str, *audiences: str) -> None:
@@ -229,7 +257,7 @@ def _catch_up(sid: str, organization_id: str, absence: Absence) -> None:
         return
 
     def hears(entry: Entry) -> bool:
-        return bool(entry.event) and connection.is_in(organization_id, entry.audience)
+        return bool(entry.event) and connection.hears(organization_id, entry)
 
     try:
         for entries in replay.missed(hub.events, organization_id, absence.seen, absence.upto, hears):
@@ -245,7 +273,7 @@ def _catch_up(sid: str, organization_id: str, absence: Absence) -> None:
     with hub.reader.lock:
         if hub.connections.get(sid) is not connection:
             return
-        for entry in absence.held:
+        for entry in filter(hears, absence.held):
             tell(sid, entry.event, wire.payload_of(entry))
         del connection.absences[organization_id]
         del hub.returning[organization_id][sid]

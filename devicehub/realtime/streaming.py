@@ -2,28 +2,38 @@
 
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
-from devicehub.core import crypto
+from devicehub.core import config
 from devicehub.core.actor import Actor
 from devicehub.core.errors import Unavailable
 from devicehub.core.redis import RedisAway
 from devicehub.realtime import replay, wire
 from devicehub.realtime.hub import Hub, ours
 from devicehub.realtime.log import Entry, NotKept
+from devicehub.realtime.seats import Seat
 from devicehub.realtime.service import greeting
 from devicehub.realtime.streams import RETRY, Stream
 
 
 def stream(actor: Actor, connection: socket.socket | None, seen: str | None = None) -> Iterator[bytes]:
     """What an SSE client is sent: `connected`, what it missed after the id it saw, then what happens."""
-    if ours().is_draining:
+    hub = ours()
+    if hub.is_draining:
         raise Unavailable()
-    return _frames(ours(), actor, connection, seen or None)
+    audiences = frozenset((wire.EVERYONE, wire.user(actor.user_id)))
+    made = Stream(replace(actor, request_id=None, ip=None), audiences, connection)
+    limit = config.current().streams_per_user
+    hub.seats.take(_seat(made), limit=limit, here=hub.seats_of("streams", actor.user_id))
+    return _frames(hub, made, seen or None)
 
 
-def _frames(hub: Hub, actor: Actor, connection: socket.socket | None, seen: str | None) -> Iterator[bytes]:
-    organization_id = actor.organization_id
-    made = Stream(actor, frozenset((wire.EVERYONE, wire.user(actor.user_id))), connection)
+def _seat(made: Stream) -> Seat:
+    return "streams", made.actor.user_id, made.id
+
+
+def _frames(hub: Hub, made: Stream, seen: str | None) -> Iterator[bytes]:
+    organization_id = made.actor.organization_id
     try:
         hub.reader.follow(organization_id, made)
         hub.reader.settle(organization_id)
@@ -33,7 +43,7 @@ def _frames(hub: Hub, actor: Actor, connection: socket.socket | None, seen: str 
             hub.streams[organization_id].add(made)
         stand = seen if seen is not None and refusal is None else head
         yield RETRY
-        yield wire.frame("connected", greeting(actor, crypto.random_token(15), stand), stand)
+        yield wire.frame("connected", greeting(made.actor, made.id, stand), stand)
         if refusal is not None:
             yield _resync(organization_id, refusal, head)
         elif seen is not None and head is not None:
@@ -45,6 +55,7 @@ def _frames(hub: Hub, actor: Actor, connection: socket.socket | None, seen: str 
             if not hub.streams[organization_id]:
                 del hub.streams[organization_id]
             hub.reader.unfollow(organization_id, made)
+        hub.seats.give_up(_seat(made))
 
 
 def _missed(hub: Hub, made: Stream, seen: str, upto: str) -> Iterator[bytes]:

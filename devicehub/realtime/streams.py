@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import structlog
 
+from devicehub.core import crypto
 from devicehub.core.actor import Actor
 from devicehub.realtime import transport
 
@@ -25,6 +26,7 @@ class Stream:
     """One client's stream. It ends when the client is gone, fell too far behind, or is told to go."""
 
     def __init__(self, actor: Actor, audiences: frozenset[str], connection: socket.socket | None = None) -> None:
+        self.id = crypto.random_token(15)
         self.actor = actor
         self.audiences = audiences
         self._connection = connection
@@ -37,6 +39,11 @@ class Stream:
     def has_ended(self) -> bool:
         """Whether nothing new comes any more."""
         return self._is_closed or self._is_finishing
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the client has left; it does not say so, and a stream that tells little would not notice."""
+        return transport.has_left(self._connection)
 
     def put(self, frame: bytes) -> None:
         """Queue a frame; a client that is too far behind is cut off, and comes back by itself."""

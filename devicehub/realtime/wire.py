@@ -57,12 +57,49 @@ def _device(event: Event, kind: str, **own: Any) -> Payload:
     }
 
 
-_TOLD: dict[str, tuple[str, Callable[[Event], Payload]]] = {
-    "device.created": ("device-update", _device_update),
-    "device.updated": ("device-update", _device_update),
-    "device.deleted": ("device-update", _device_update),
-    "device.status_changed": ("device-update", _device_update),
-    "device.heartbeat": (HEARTBEAT, _device_heartbeat),
+def _notification(event: Event) -> Payload:
+    data = event.data
+    told = {name: data[name] for name in ("type", "title", "message")}
+    return {**told, "data": data.get("data") or {}, "timestamp": event.at}
+
+
+def _reused(event: Event) -> Payload:
+    return {
+        "type": "security",
+        "title": "A refresh token was used twice",
+        "message": "A refresh token of yours that had been exchanged was used again, so its session was ended.",
+        "data": {"sessionId": event.data["session_id"]},
+        "timestamp": event.at,
+    }
+
+
+def _job_progress(event: Event) -> Payload:
+    data = event.data
+    return {
+        "jobId": data["job_id"],
+        "status": data["status"],
+        "progress": data["progress"],
+        "timestamp": event.at,
+    }
+
+
+def _everyone(event: Event) -> str:
+    return EVERYONE
+
+
+def _their_user(event: Event) -> str:
+    return user(event.data.get("user_id") or event.actor.user_id)
+
+
+_TOLD: dict[str, tuple[str, Callable[[Event], Payload], Callable[[Event], str]]] = {
+    "device.created": ("device-update", _device_update, _everyone),
+    "device.updated": ("device-update", _device_update, _everyone),
+    "device.deleted": ("device-update", _device_update, _everyone),
+    "device.status_changed": ("device-update", _device_update, _everyone),
+    "device.heartbeat": (HEARTBEAT, _device_heartbeat, _everyone),
+    "session.reused": ("notification", _reused, _their_user),
+    "notification.created": ("notification", _notification, _their_user),
+    "job.progressed": ("job-progress", _job_progress, _their_user),
 }
 
 
@@ -70,8 +107,8 @@ def entry_of(event: Event) -> Entry | None:
     """The log entry that tells an event to clients; None for what is not for their ears."""
     if event.name not in _TOLD:
         return None
-    name, describe = _TOLD[event.name]
-    return Entry(name, EVERYONE, dumps(describe(event)))
+    name, describe, audience = _TOLD[event.name]
+    return Entry(name, audience(event), dumps(describe(event)))
 
 
 def payload_of(entry: Entry) -> Payload:

@@ -1,6 +1,6 @@
 """Our Blueprint: its guard demands an identity and writes what it demands into the OpenAPI document."""
 
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
@@ -14,9 +14,6 @@ from devicehub.web.guards import Guard, LimitClass
 from devicehub.web.parsing import Parser
 
 View = Callable[..., Any]
-
-# How a client that cannot send headers says who it is.
-_QUERY_OF_A_STRANGER = frozenset({"token", "ticket"})
 
 
 class Blueprint(SmorestBlueprint):
@@ -45,7 +42,7 @@ class Blueprint(SmorestBlueprint):
         guard = Guard(role, limit, platform_admin, token_in_query, in_path)
 
         def decorate(view: View) -> View:
-            view = _strict(view, _QUERY_OF_A_STRANGER if token_in_query else frozenset())
+            view = _strict(view)
 
             @wraps(view)
             def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -79,19 +76,16 @@ class Blueprint(SmorestBlueprint):
         return lambda view: openapi.note(view, parameters=parameters)
 
 
-def _strict(view: View, known: Set[str] = frozenset()) -> View:
+def _strict(view: View) -> View:
     """A view that takes no query refuses one, as those that take one refuse what they do not know of it."""
-    doc = getattr(view, "_apidoc", {})
-    parameters = doc.get("arguments", {}).get("parameters", ())
+    parameters = getattr(view, "_apidoc", {}).get("arguments", {}).get("parameters", ())
     if any(parameter["in"] == "query" for parameter in parameters):
         return view
-    known |= {parameter["name"] for parameter in doc.get("takes", ()) if parameter["in"] == "query"}
 
     @wraps(view)
     def strict(*args: Any, **kwargs: Any) -> Any:
-        unknown = request.args.keys() - known
-        if unknown:
-            raise InvalidInput(errors={name: ["Unknown field."] for name in sorted(unknown)})
+        if request.args:
+            raise InvalidInput(errors={name: ["Unknown field."] for name in sorted(request.args.keys())})
         return view(*args, **kwargs)
 
     return strict

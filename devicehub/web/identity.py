@@ -21,8 +21,9 @@ from devicehub.core.actor import Actor, Role
 from devicehub.core.errors import DeviceHubError, Unauthenticated, Unavailable
 from devicehub.extensions import jwt
 from devicehub.organizations import service as organizations
+from devicehub.realtime import tickets
 from devicehub.web import errors
-from devicehub.web.guards import guard_of_request
+from devicehub.web.guards import Guard, guard_of_request
 
 AUDIENCE = "devicehub-api"
 LEEWAY_S = 5
@@ -141,11 +142,8 @@ def known_actor() -> Actor | None:
 
 def _resolve() -> None:
     guard = guard_of_request()
-    token = None if guard is not None and guard.limit == "none" else bearer() or _token_in_query()
     try:
-        if token is None:
-            raise Unauthenticated()
-        actor = authenticate(token)
+        actor = _asking(guard)
         g.actor = replace(actor, request_id=g.request_id, ip=request.remote_addr)
     except Exception as error:
         g.refusal = errors.named(error)
@@ -153,15 +151,32 @@ def _resolve() -> None:
             raise g.refusal from error  # whatever follows would wait for the database as long again
 
 
+def _asking(guard: Guard | None) -> Actor:
+    if guard is not None and guard.limit == "none":
+        raise Unauthenticated()
+    if (token := bearer()) is not None:
+        return authenticate(token)
+    if guard is not None and guard.token_in_query:
+        if (ticket := request.args.get("ticket")) is not None:
+            return _holder(ticket)
+        if (token := request.args.get("token")) is not None:
+            return authenticate(token)
+    raise Unauthenticated()
+
+
+def _holder(ticket: str) -> Actor:
+    """Whom a ticket of theirs stands for."""
+    actor = tickets.redeem(ticket)
+    if actor is None:
+        raise InvalidToken()
+    still_valid(actor)
+    return actor
+
+
 def bearer() -> str | None:
     """The token of the `Authorization: Bearer` header; WSGI makes one of two, which is no token of ours."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
-
-
-def _token_in_query() -> str | None:
-    guard = guard_of_request()
-    return request.args.get("token") if guard is not None and guard.token_in_query else None
 
 
 def _kid(key: str) -> str:

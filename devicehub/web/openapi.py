@@ -92,7 +92,8 @@ def init_app(app: Flask) -> None:
     components = api.spec.components
     components.schemas.clear()  # flask-smorest's own errors and pages, which nobody here speaks of
     components.security_scheme("accessToken", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
-    components.security_scheme("tokenInQuery", {"type": "apiKey", "in": "query", "name": "token"})
+    for name in ("token", "ticket"):
+        components.security_scheme(f"{name}InQuery", {"type": "apiKey", "in": "query", "name": name})
     components.schema("Problem", schema=ProblemSchema)
     components.schema("JsonValue", JSON_VALUE)
     for name, header in (_ON_EVERYTHING | _ON_WHAT_IS_LIMITED | _ON_WHAT_PASSES).items():
@@ -133,7 +134,10 @@ def document(doc: dict[str, Any], doc_info: dict[str, Any], *, spec: APISpec, **
     for response in responses.values():
         response["headers"] = response.get("headers", {}) | _references(always)
     if guard.role is not None:
-        doc["security"] = [{"accessToken": []}] + [{"tokenInQuery": []}] * guard.token_in_query
+        doc["security"] = [{"accessToken": []}] + [
+            {"ticketInQuery": []},
+            {"tokenInQuery": []},
+        ] * guard.token_in_query
     return doc
 
 

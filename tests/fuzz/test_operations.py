@@ -23,7 +23,7 @@ from devicehub.organizations import service as organizations
 from tests.factories import PASSWORD, Account, email_token, invite, make_account, make_device
 from tests.fuzz.conftest import Document
 
-TAGS = {"audit", "auth", "users", "organizations", "devices", "monitoring"}
+TAGS = {"audit", "auth", "users", "organizations", "devices", "monitoring", "realtime"}
 ENDING = {
     "POST /api/auth/refresh",
     "POST /api/auth/logout",

@@ -28,6 +28,10 @@ class OrderedEngine(engineio.Client):
 
 
 class OrderedClient(socketio.Client):
+    def _handle_disconnect(self, namespace: str) -> None:
+        """Elsewhere than in the thread that reads, which this waits for."""
+        threading.Thread(target=super()._handle_disconnect, args=(namespace,), daemon=True).start()
+
     def _engineio_client_class(self) -> type[OrderedEngine]:
         return OrderedEngine
 
@@ -88,6 +92,7 @@ class Stream(threading.Thread):
         super().__init__(daemon=True)
         self.heard: list[dict[str, str]] = []
         self.comments = 0
+        self.retry: list[int] = []
         self.ended = False
         self.response: httpx.Response
         self._client = httpx.Client(timeout=httpx.Timeout(10, read=None))
@@ -104,6 +109,8 @@ class Stream(threading.Thread):
             for line in self.response.iter_lines():
                 if line.startswith(":"):
                     self.comments += 1
+                elif line.startswith("retry: "):
+                    self.retry.append(int(line.removeprefix("retry: ")))
                 elif line:
                     name, _, value = line.partition(": ")
                     event[name] = value

@@ -14,10 +14,10 @@ AT = datetime(2026, 1, 31, 12, 0, 0, 5000, tzinfo=UTC)
 STATE = {"device_id": "65f000000000000000000003", "status": "active", "presence": "online"}
 
 
-def told(name: str, **data: object) -> dict[str, object]:
+def told(name: str, audience: str = "org", **data: object) -> dict[str, object]:
     entry = wire.entry_of(Event(name, ACTOR, STATE | data, AT))
     assert entry is not None
-    assert entry.audience == "org"
+    assert entry.audience == audience
     payload = wire.payload_of(Entry(entry.event, entry.audience, entry.payload, "5-0"))
     return {"event": entry.event, **payload}
 
@@ -48,6 +48,41 @@ def test_a_heartbeat() -> None:
         "presence": "online",
         "lastActiveAt": "2026-01-31T12:00:00.005Z",
         "metrics": {"temperature": 21.5},
+        "timestamp": "2026-01-31T12:00:00.005Z",
+    }
+
+
+def test_a_token_that_was_used_twice_is_a_notification_to_its_user() -> None:
+    payload = told("session.reused", f"user:{ACTOR.user_id}", session_id="a-session")
+    assert payload.pop("message")
+    assert payload == {
+        "event": "notification",
+        "id": "5-0",
+        "type": "security",
+        "title": "A refresh token was used twice",
+        "data": {"sessionId": "a-session"},
+        "timestamp": "2026-01-31T12:00:00.005Z",
+    }
+
+
+def test_a_notification_is_told_to_whom_it_is_for() -> None:
+    facts = {"type": "job", "title": "An export is ready", "message": "Fetch it.", "data": {"jobId": "j"}}
+    assert told("notification.created", "user:u", user_id="u", **facts) == {
+        "event": "notification",
+        "id": "5-0",
+        **facts,
+        "timestamp": "2026-01-31T12:00:00.005Z",
+    }
+
+
+def test_a_jobs_progress_is_told_to_who_asked_for_it() -> None:
+    facts = {"job_id": "j", "status": "processing", "progress": 40}
+    assert told("job.progressed", f"user:{ACTOR.user_id}", **facts) == {
+        "event": "job-progress",
+        "id": "5-0",
+        "jobId": "j",
+        "status": "processing",
+        "progress": 40,
         "timestamp": "2026-01-31T12:00:00.005Z",
     }
 

@@ -93,6 +93,9 @@ def at_once(asks: list[Callable[[], Any]]) -> list[Any]:
         return [answer.result() for answer in [callers.submit(ask) for ask in asks]]
 
 
+KEPT_IN_REDIS = {"POST /api/sse/ticket"}
+
+
 def listed() -> list[Operation]:
     found = [operation for operation in operations() if not operation.is_stream]
     assert len(found) >= 15
@@ -124,6 +127,9 @@ def test_without_redis_everything_works_uncached(http: httpx.Client, without_red
     with without_redis():
         for operation, account, ids in asked:
             answer = perform(http, operation, account, ids)
+            if str(operation) in KEPT_IN_REDIS:
+                refused(answer, 503, "SERVICE_UNAVAILABLE")
+                continue
             assert 200 <= answer.status_code < 300, f"{operation}: {answer.status_code} {answer.text}"
             assert answer.headers.get("X-Cache", "BYPASS") == "BYPASS", operation
         health = http.get("/health")
