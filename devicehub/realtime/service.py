@@ -18,8 +18,6 @@ from devicehub.realtime.hub import Absence, Connection, ours
 from devicehub.realtime.log import Entry, NotKept
 from devicehub.realtime.seats import Seat
 
-# A client that is told what it missed is sent no more while so many messages wait for it.
-MOST_WAITING = 100
 RETRY_MS = 1000, 5000
 
 
@@ -262,7 +260,7 @@ def _catch_up(sid: str, organization_id: str, absence: Absence) -> None:
     try:
         for entries in replay.missed(hub.events, organization_id, absence.seen, absence.upto, hears):
             for entry in entries:
-                if not transport.wait_for_room(sid, MOST_WAITING):
+                if not transport.wait_for_room(sid):
                     transport.hang_up(sid)
                     return
                 if hears(entry):
