@@ -20,8 +20,7 @@ from devicehub.core.errors import DeviceHubError
 from devicehub.core.events import Event
 from devicehub.core.redis import RedisAway
 from devicehub.extensions import socketio
-from devicehub.realtime import service as realtime
-from devicehub.realtime import transport, wire
+from devicehub.realtime import rooms, transport, wire
 from devicehub.realtime.hub import Connection, Hub, ours
 from devicehub.realtime.streams import Stream
 
@@ -61,14 +60,14 @@ class SocketListener:
 
     def end(self, event: str, reason: str) -> None:
         client = transport.client_of(self.sid)
-        realtime.tell(self.sid, event, {"reason": reason})
+        rooms.tell(self.sid, event, {"reason": reason})
         socketio.server.disconnect(self.sid, ignore_queue=True)
         if client is not None:
             _later(lambda: client.close(wait=False, reason=socketio.server.eio.reason.SERVER_DISCONNECT))
 
     def leave(self, organization_id: str, reason: str) -> None:
-        realtime.expel(self.sid, organization_id)
-        realtime.tell(self.sid, "left-organization", {"organizationId": organization_id, "reason": reason})
+        rooms.expel(self.sid, organization_id)
+        rooms.tell(self.sid, "left-organization", {"organizationId": organization_id, "reason": reason})
 
     def become(self, actor: Actor) -> None:
         self.connection.actor = actor

@@ -19,6 +19,7 @@ log = structlog.get_logger(__name__)
 
 # A newcomer waits this long for its feed to settle, and only while Redis is not known to be away.
 SETTLE_S = 2.0
+BUSY_S, BREATH_S = 0.02, 0.001
 
 Deliver = Callable[[str, Entry], None]
 
@@ -109,7 +110,12 @@ class Reader:
             self._deliver(organization_id, entry)
 
     def _run(self) -> None:
+        breathed_at = time.monotonic()
         for heard in self._line.listen():
+            # A line that always has more to read never waits; under gevent everybody else would.
+            if time.monotonic() - breathed_at > BUSY_S:
+                time.sleep(BREATH_S)
+                breathed_at = time.monotonic()
             try:
                 self._act_on(heard)
             except RedisAway:

@@ -1,7 +1,6 @@
 """Live events: told once through the organization's log, heard by everyone who listens, in one order."""
 
 import random
-import threading
 from collections import Counter
 from typing import Any
 
@@ -13,9 +12,10 @@ from devicehub.core.errors import InsufficientRole, Unavailable
 from devicehub.core.events import Event
 from devicehub.core.redis import RedisAway
 from devicehub.extensions import socketio
-from devicehub.realtime import replay, transport, wire
-from devicehub.realtime.hub import Absence, Connection, ours
-from devicehub.realtime.log import Entry, NotKept
+from devicehub.realtime import returning, rooms, transport, wire
+from devicehub.realtime.hub import Connection, ours
+from devicehub.realtime.returning import catch_up as catch_up
+from devicehub.realtime.rooms import tell as tell
 from devicehub.realtime.seats import Seat
 
 RETRY_MS = 1000, 5000
@@ -39,7 +39,7 @@ def drain() -> None:
     for stream in streams:
         stream.finish(b"retry: %d\n\n" % random.randint(*RETRY_MS))  # noqa: S311
     for sid in list(hub.connections):
-        tell(sid, "server-draining", {"retryInMs": random.randint(*RETRY_MS)})  # noqa: S311
+        rooms.tell(sid, "server-draining", {"retryInMs": random.randint(*RETRY_MS)})  # noqa: S311
     for client in list(engine.sockets.values()):
         client.close(wait=False, reason=engine.reason.SERVER_DISCONNECT)
     transport.hang_up_on_all(patience=1.0)
@@ -94,8 +94,8 @@ def admit(sid: str, actor: Actor, seen: object = None) -> None:
     limit = config.current().sockets_per_user
     hub.seats.take(_seat(sid, actor), limit=limit, here=hub.seats_of("sockets", actor.user_id))
     hub.connections[sid] = Connection(actor)
-    _follow(sid, actor.organization_id, wire.EVERYONE, wire.user(actor.user_id))
-    _note_absence(sid, actor.organization_id, seen)
+    rooms.follow(sid, actor.organization_id, wire.EVERYONE, wire.user(actor.user_id))
+    returning.note(sid, actor.organization_id, seen)
 
 
 def _seat(sid: str, actor: Actor) -> Seat:
@@ -108,8 +108,8 @@ def welcome(sid: str) -> None:
     connection = hub.connections[sid]
     actor = connection.actor
     with hub.reader.lock:
-        tell(sid, "connected", greeting(actor, sid, _stand(sid, actor.organization_id)))
-    catch_up(sid, actor.organization_id)
+        rooms.tell(sid, "connected", greeting(actor, sid, returning.stand(sid, actor.organization_id)))
+    returning.catch_up(sid, actor.organization_id)
 
 
 def greeting(actor: Actor, socket_id: str, last_event_id: str | None) -> dict[str, Any]:
@@ -129,48 +129,36 @@ def actor_of(sid: str) -> Actor:
     return ours().connections[sid].actor
 
 
-def tell(sid: str, event: str, payload: dict[str, Any]) -> None:
-    """Send an event to one socket of this process."""
-    socketio.server.emit(event, payload, to=sid, ignore_queue=True)
-
-
 def join(sid: str, organization_id: str, seen: object = None) -> str | None:
-    """Let a socket hear an organization: everything after the id that is returned, once `catch_up` was called.
+    """Let a socket hear an organization: everything after the id that is returned.
 
-    Whether it may is the caller's to ask.
+    What it missed comes once the caller has called `catch_up`. Whether it may is the caller's to ask as well.
     """
     hub = ours()
-    _follow(sid, organization_id, wire.EVERYONE, wire.user(actor_of(sid).user_id))
-    _note_absence(sid, organization_id, seen)
+    rooms.follow(sid, organization_id, wire.EVERYONE, wire.user(actor_of(sid).user_id))
+    returning.note(sid, organization_id, seen)
     with hub.reader.lock:
-        return _stand(sid, organization_id)
+        return returning.stand(sid, organization_id)
 
 
 def leave(sid: str, organization_id: str) -> None:
     """Let a socket hear no longer what everyone in an organization hears."""
-    _leave(sid, organization_id, wire.EVERYONE)
-
-
-def expel(sid: str, organization_id: str) -> None:
-    """Let a socket hear nothing of an organization any more, no device and nothing of its own."""
-    for one, audience in list(ours().connections[sid].audiences):
-        if one == organization_id:
-            _leave(sid, one, audience)
+    rooms.leave(sid, organization_id, wire.EVERYONE)
 
 
 def watch(sid: str, device_id: str) -> None:
     """Let a socket hear one device of its organization, even when it leaves the organization itself."""
     organization_id, audience = actor_of(sid).organization_id, wire.device(device_id)
-    _follow(sid, organization_id, audience)
+    rooms.follow(sid, organization_id, audience)
     with ours().reader.lock:
-        _enter(sid, organization_id)
+        rooms.enter(sid, organization_id)
 
 
 def unwatch(sid: str, device_id: str) -> None:
     """Take `watch` back."""
     for organization_id, audience in list(ours().connections[sid].audiences):
         if audience == wire.device(device_id):
-            _leave(sid, organization_id, audience)
+            rooms.leave(sid, organization_id, audience)
 
 
 def renew(sid: str, actor: Actor) -> str | None:
@@ -179,7 +167,7 @@ def renew(sid: str, actor: Actor) -> str | None:
     before, connection.actor = connection.actor, actor
     if before.organization_id != actor.organization_id:
         for audience in (wire.EVERYONE, wire.user(actor.user_id)):
-            _leave(sid, before.organization_id, audience)
+            rooms.leave(sid, before.organization_id, audience)
     return join(sid, actor.organization_id)
 
 
@@ -195,107 +183,3 @@ def forget(sid: str) -> None:
         for organization_id in connection.absences:
             hub.returning[organization_id].pop(sid, None)
     hub.seats.give_up(_seat(sid, connection.actor))
-
-
-def _follow(sid: str, organization_id: str, *audiences: str) -> None:
-    reader = ours().reader
-    with reader.lock:
-        connection = ours().connections[sid]
-        for audience in audiences:
-            connection.audiences.add((organization_id, audience))
-            reader.follow(organization_id, (sid, audience))
-    reader.settle(organization_id)
-
-
-def _note_absence(sid: str, organization_id: str, seen: object) -> None:
-    hub = ours()
-    if seen is None or seen == "" or organization_id in hub.connections[sid].absences:
-        return
-    refusal = replay.refusal(hub.events, hub.reader, organization_id, seen)
-    hub.connections[sid].absences[organization_id] = Absence(str(seen), None, refusal)
-
-
-def _stand(sid: str, organization_id: str) -> str | None:
-    """Let a socket hear from this moment on, or have it held until it was told what it missed; from where on."""
-    hub = ours()
-    head = hub.reader.head(organization_id)
-    connection = hub.connections.get(sid)
-    absence = connection.absences.get(organization_id) if connection is not None else None
-    if absence is not None and head is None:
-        absence.refusal = "unavailable"
-    if connection is None or absence is None or absence.refusal:
-        _enter(sid, organization_id)
-        return head
-    if absence.upto is None:
-        absence.upto = head
-        hub.returning[organization_id][sid] = connection
-        for audience in (wire.EVERYONE, wire.user(connection.actor.user_id)):
-            socketio.server.leave_room(sid, wire.room(organization_id, audience))
-    return absence.seen
-
-
-def catch_up(sid: str, organization_id: str) -> None:
-    """Tell a socket what it missed, if it asked for that; in the background, for the client may read slowly."""
-    connection = ours().connections.get(sid)
-    absence = connection.absences.get(organization_id) if connection is not None else None
-    if connection is None or absence is None:
-        return
-    if absence.refusal is not None:
-        del connection.absences[organization_id]
-        _tell_resync(sid, organization_id, absence.refusal, ours().reader.head(organization_id))
-    elif not absence.is_being_told:
-        absence.is_being_told = True
-        threading.Thread(target=_catch_up, args=(sid, organization_id, absence), daemon=True).start()
-
-
-def _catch_up(sid: str, organization_id: str, absence: Absence) -> None:
-    hub = ours()
-    connection = hub.connections.get(sid)
-    if connection is None or absence.upto is None:
-        return
-
-    def hears(entry: Entry) -> bool:
-        return bool(entry.event) and connection.hears(organization_id, entry)
-
-    try:
-        for entries in replay.missed(hub.events, organization_id, absence.seen, absence.upto, hears):
-            for entry in entries:
-                if not transport.wait_for_room(sid):
-                    transport.hang_up(sid)
-                    return
-                if hears(entry):
-                    tell(sid, entry.event, wire.payload_of(entry))
-    except (NotKept, RedisAway) as error:
-        reason = "not_kept" if isinstance(error, NotKept) else "unavailable"
-        _tell_resync(sid, organization_id, reason, absence.upto)
-    with hub.reader.lock:
-        if hub.connections.get(sid) is not connection:
-            return
-        for entry in filter(hears, absence.held):
-            tell(sid, entry.event, wire.payload_of(entry))
-        del connection.absences[organization_id]
-        del hub.returning[organization_id][sid]
-        _enter(sid, organization_id)
-
-
-def _tell_resync(sid: str, organization_id: str, reason: str, last_event_id: str | None) -> None:
-    told = {"organizationId": organization_id, "reason": reason, "lastEventId": last_event_id}
-    tell(sid, "resync-required", told)
-
-
-def _enter(sid: str, organization_id: str) -> None:
-    """Put a socket into the rooms of its audiences, unless it went or is still to be told what it missed."""
-    connection = ours().connections.get(sid)
-    if connection is None or sid in ours().returning.get(organization_id, {}):
-        return
-    for one, audience in connection.audiences:
-        if one == organization_id:
-            socketio.server.enter_room(sid, wire.room(organization_id, audience))
-
-
-def _leave(sid: str, organization_id: str, audience: str) -> None:
-    hub = ours()
-    with hub.reader.lock:
-        hub.connections[sid].audiences.discard((organization_id, audience))
-        hub.reader.unfollow(organization_id, (sid, audience))
-        socketio.server.leave_room(sid, wire.room(organization_id, audience))
