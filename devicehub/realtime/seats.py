@@ -6,7 +6,7 @@ While Redis is away each process counts its own.
 
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Literal
+from typing import Any, Literal
 
 from devicehub.core.redis import Redis, RedisAway
 from devicehub.realtime.errors import TooManyConnections
@@ -57,10 +57,17 @@ class Seats:
         if not is_free:
             raise TooManyConnections(limit=limit, kind=seat[0], headers={"Retry-After": "5"})
 
-    def give_up(self, seat: Seat) -> None:
-        """Leave; without Redis the seat is free when its life is over."""
+    def give_up(self, *seats: Seat) -> None:
+        """Leave; without Redis the seats are free when their life is over."""
+
+        def ask(client: Any) -> None:
+            pipe = client.pipeline(transaction=False)
+            for seat in seats:
+                pipe.zrem(_key(seat), seat[2])
+            pipe.execute()
+
         with suppress(RedisAway):
-            self._redis.call(lambda client: client.zrem(_key(seat), seat[2]), loses=False)
+            self._redis.call(ask, loses=False)
 
     def renew(self, seats: Iterable[Seat]) -> None:
         """Keep these, also where Redis has forgotten them."""

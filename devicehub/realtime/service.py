@@ -38,6 +38,7 @@ def drain() -> None:
     streams = [stream for listening in hub.streams.values() for stream in listening]
     for stream in streams:
         stream.finish(b"retry: %d\n\n" % random.randint(*RETRY_MS))  # noqa: S311
+    seats = [_seat(sid, connection.actor) for sid, connection in hub.connections.items()]
     for sid in list(hub.connections):
         rooms.tell(sid, "server-draining", {"retryInMs": random.randint(*RETRY_MS)})  # noqa: S311
     for client in list(engine.sockets.values()):
@@ -45,6 +46,7 @@ def drain() -> None:
     transport.hang_up_on_all(patience=1.0)
     for stream in streams:
         stream.close()
+    hub.seats.give_up(*seats)
 
 
 def is_draining() -> bool:
@@ -182,4 +184,5 @@ def forget(sid: str) -> None:
             hub.reader.unfollow(organization_id, (sid, audience))
         for organization_id in connection.absences:
             hub.returning[organization_id].pop(sid, None)
-    hub.seats.give_up(_seat(sid, connection.actor))
+    if not hub.is_draining:  # then all are given up at once
+        hub.seats.give_up(_seat(sid, connection.actor))
