@@ -198,7 +198,7 @@ def start(command: list[str], folder: Path, port: int, stack: ExitStack, **envir
 
     def stop() -> None:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
     stack.callback(stop)
 
@@ -263,7 +263,7 @@ class Ears:
             client.rest = data[-len(EVENT) + 1 :] if not data.endswith(b"}]") else b""
             if client.sampled and count:
                 self._look(data)
-            if PING in data[-8:]:
+            if PING in data:
                 client.connection.sendall(PONG)
                 client.rest = b""
 
