@@ -87,6 +87,13 @@ class Hub:
         streams = Counter({one: len(listening) for one, listening in list(self.streams.items())})
         return {one: {"sockets": sockets[one], "streams": streams[one]} for one in sockets.keys() | streams.keys()}
 
+    def has_returned(self, sid: str, organization_id: str) -> None:
+        """A socket was told what it missed of an organization, or has gone."""
+        waiting = self.returning.get(organization_id, {})
+        waiting.pop(sid, None)
+        if not waiting:
+            self.returning.pop(organization_id, None)
+
     def call(self, message: bytes) -> None:
         """Have a control message acted on here, soon and elsewhere than in the reader's thread."""
         self.control.append(message)

@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 # A newcomer waits this long for its feed to settle, and only while Redis is not known to be away.
 SETTLE_S = 2.0
-BUSY_S, BREATH_S = 0.02, 0.001
+BUSY_S, BREATH_S = 0.1, 0.001
 
 Deliver = Callable[[str, Entry], None]
 

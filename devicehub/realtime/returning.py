@@ -78,7 +78,7 @@ def _catch_up(sid: str, organization_id: str, absence: Absence) -> None:
         for entry in filter(hears, absence.held):
             rooms.tell(sid, entry.event, wire.payload_of(entry))
         del connection.absences[organization_id]
-        del hub.returning[organization_id][sid]
+        hub.has_returned(sid, organization_id)
         rooms.enter(sid, organization_id)
 
 

@@ -183,6 +183,6 @@ def forget(sid: str) -> None:
         for organization_id, audience in connection.audiences:
             hub.reader.unfollow(organization_id, (sid, audience))
         for organization_id in connection.absences:
-            hub.returning[organization_id].pop(sid, None)
+            hub.has_returned(sid, organization_id)
     if not hub.is_draining:  # then all are given up at once
         hub.seats.give_up(_seat(sid, connection.actor))

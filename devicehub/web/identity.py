@@ -115,6 +115,9 @@ def still_valid(actor: Actor) -> None:
 
 def memberships(actor: Actor) -> Mapping[str, Role]:
     """The organizations that a caller may act in now, with the role; raises as `still_valid` does."""
+    if actor.kind != "user":
+        still_valid(actor)
+        return {actor.organization_id: actor.role}
     return standing.present(actor)
 
 
