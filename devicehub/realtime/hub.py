@@ -65,7 +65,7 @@ class Hub:
         self.control: deque[bytes] = deque()
         self.is_called = threading.Event()
         line = Line(redis.url, self.control_channel)
-        self.reader = Reader(line, self.events, self._deliver, others=self._hear_control)
+        self.reader = Reader(line, self.events, self._deliver, others=self._hear_control, rest=transport.flush)
         self.connections: dict[str, Connection] = {}
         self.returning: defaultdict[str, dict[str, Connection]] = defaultdict(dict)
         self.streams: defaultdict[str, set[Stream]] = defaultdict(set)
@@ -104,6 +104,7 @@ class Hub:
             self.call(message)
 
     def _deliver(self, organization_id: str, entry: Entry) -> None:
+        transport.gather()
         payload = wire.payload_of(entry)
         audiences = wire.audiences_of(entry, payload)
         rooms = [wire.room(organization_id, audience) for audience in audiences]

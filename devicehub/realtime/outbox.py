@@ -40,34 +40,51 @@ class Outbox:
 
     def post(self, frame: bytes) -> None:
         """Send a frame now, or queue what the connection does not take."""
+        self.hold(frame)
+        self.flush()
+
+    def hold(self, frame: bytes) -> None:
+        """Queue a frame for the next `flush`, so that several leave together."""
         with self._lock:
             if self._is_closed:
                 return
-            rest: bytes | memoryview = frame
-            if not self._waiting:
-                sent = self._try(frame)
-                if sent == len(frame):
-                    return
-                rest = memoryview(frame)[sent:]
-            self._waiting.append(rest)
-            self._size += len(rest)
+            self._waiting.append(frame)
+            self._size += len(frame)
             is_late = len(self._waiting) > MOST_FRAMES or (self._size > MOST_BYTES and len(self._waiting) > 1)
-            is_idle, self._is_flushing = not self._is_flushing, True
         if is_late:
             log.info("socket.too_slow", frames=len(self._waiting), size=self._size)
             self.hang_up()
-        elif is_idle:
+
+    def flush(self) -> None:
+        """Send what is queued as far as the connection takes it; the rest follows by itself."""
+        with self._lock:
+            if self._is_flushing or not self._waiting:
+                return
+            self._take(self._try(self._waiting[0] if len(self._waiting) == 1 else b"".join(self._waiting)))
+            self._is_flushing = bool(self._waiting)
+            is_full = self._is_flushing
+        if is_full:
             threading.Thread(target=self._flush, daemon=True).start()
 
-    def _try(self, frame: bytes) -> int:
+    def _try(self, data: bytes | memoryview) -> int:
         try:
-            sent: int = self._send(frame, socket.MSG_DONTWAIT)
+            sent: int = self._send(data, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return 0
         except OSError:  # whoever reads from it finds out as well, and clears up
             self._is_closed = True
-            return len(frame)
+            return len(data)
         return sent
+
+    def _take(self, sent: int) -> None:
+        """Let go of what was sent."""
+        self._size -= sent
+        while sent and self._waiting:
+            first = self._waiting.popleft()
+            if sent < len(first):
+                self._waiting.appendleft(memoryview(first)[sent:])
+                return
+            sent -= len(first)
 
     def _flush(self) -> None:
         while True:
@@ -82,11 +99,8 @@ class Outbox:
                 self.hang_up()
                 continue
             with self._lock:
-                if self._waiting:
-                    self._size -= sent
-                    self._waiting.popleft()
-                    if sent < len(first):
-                        self._waiting.appendleft(memoryview(first)[sent:])
+                if not self._is_closed:
+                    self._take(sent)
 
     def finish(self, patience: float) -> None:
         """Wait until everything was sent, for at most `patience` seconds."""

@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 # A newcomer waits this long for its feed to settle, and only while Redis is not known to be away.
 SETTLE_S = 2.0
-BUSY_S, BREATH_S = 0.1, 0.001
+BURST_S, BUSY_S, BREATH_S = 0.005, 0.1, 0.001
 
 Deliver = Callable[[str, Entry], None]
 
@@ -37,15 +37,24 @@ class Feed:
 class Reader:
     """Hears entries and hands each to `deliver(organization_id, entry)`, one at a time, under `lock`.
 
-    What comes over the line on channels that are not the log's goes to `others(channel, message)`.
+    What comes on channels that are not the log's goes to `others(channel, message)`; `rest()` is called when there
+    is nothing more to hear for now, and in long bursts every BURST_S.
+
     Whoever takes `lock` sees `head` and the set of its own receivers at one moment.
     """
 
     def __init__(
-        self, line: Line, events: EventLog, deliver: Deliver, *, others: Callable[[str, bytes], None] | None = None
+        self,
+        line: Line,
+        events: EventLog,
+        deliver: Deliver,
+        *,
+        others: Callable[[str, bytes], None] | None = None,
+        rest: Callable[[], None] = lambda: None,
     ) -> None:
         self.lock = threading.RLock()
         self._line, self._events, self._deliver, self._others = line, events, deliver, others
+        self._rest = rest
         self._feeds: dict[str, Feed] = {}
         self._is_down = False
         self._thread: threading.Thread | None = None
@@ -108,14 +117,13 @@ class Reader:
         """Hand an entry that could not be published to this process's own."""
         with self.lock:
             self._deliver(organization_id, entry)
+        self._rest()
 
     def _run(self) -> None:
-        breathed_at = time.monotonic()
+        rested_at = breathed_at = time.monotonic()
         for heard in self._line.listen():
-            # A line that always has more to read never waits; under gevent everybody else would.
-            if time.monotonic() - breathed_at > BUSY_S:
-                time.sleep(BREATH_S)
-                breathed_at = time.monotonic()
+            if heard.kind != "message":
+                self._rest()
             try:
                 self._act_on(heard)
             except RedisAway:
@@ -123,6 +131,16 @@ class Reader:
             except Exception:
                 log.exception("realtime.reader_failed", kind=heard.kind)
                 self._line.restart()
+            moment = time.monotonic()
+            if heard.kind != "message" or moment - rested_at > BURST_S:
+                self._rest()
+                rested_at = moment
+            # A line that always has more to read never waits; under gevent everybody else would.
+            if heard.kind == "idle":
+                breathed_at = moment
+            elif moment - breathed_at > BUSY_S:
+                time.sleep(BREATH_S)
+                breathed_at = moment
 
     def _act_on(self, heard: Heard) -> None:
         if heard.kind == "message" and not self._events.owns(heard.channel):
@@ -132,7 +150,7 @@ class Reader:
             self._hear(heard)
         elif heard.kind == "subscribed":
             self._begin(self._events.organization_of(heard.channel))
-        else:
+        elif heard.kind != "idle":
             self._note_line(is_down=heard.kind == "down")
 
     def _note_line(self, *, is_down: bool) -> None:

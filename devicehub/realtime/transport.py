@@ -38,6 +38,8 @@ _SHOWN_AS = ("gunicorn.socket", "werkzeug.socket")
 _ESTABLISHED = 1
 _PACKET_TYPES = tuple("0123456")
 _conversations: set["CarefulSocket"] = set()
+_held: set[Outbox] = set()
+_burst = threading.Event()
 
 
 def client_socket(environ: Mapping[str, Any]) -> socket.socket | None:
@@ -159,7 +161,10 @@ def _let_go(lane: Lane) -> None:
 
 
 def send_all(engine_sids: Iterable[str], message: str) -> None:
-    """Send each of these clients a message, framed once; those that poll, or are upgrading, find it queued."""
+    """Send each of these clients a message, framed once; those that poll, or are upgrading, find it queued.
+
+    Within a burst it leaves together with what follows, at `flush`.
+    """
     engine = socketio.server.eio
     packet = Packet(MESSAGE, message)
     frame, clients = frame_of(packet), engine.sockets
@@ -169,9 +174,28 @@ def send_all(engine_sids: Iterable[str], message: str) -> None:
             continue
         outbox = client.queue.direct
         if outbox is not None:
-            outbox.post(frame)
+            outbox.hold(frame)
+            _held.add(outbox)
         else:
             engine.send_packet(sid, packet)
+    if not _burst.is_set():
+        _flush_held()
+
+
+def gather() -> None:
+    """A burst of messages begins: let them leave together; whoever says so has to `flush` soon."""
+    _burst.set()
+
+
+def flush() -> None:
+    """The burst is over, or long enough."""
+    _burst.clear()
+    _flush_held()
+
+
+def _flush_held() -> None:
+    while _held:
+        _held.pop().flush()
 
 
 def install(engine: Any) -> None:

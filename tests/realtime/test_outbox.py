@@ -50,6 +50,19 @@ def test_posting_never_waits_and_what_is_left_follows_whole_and_in_order(connect
     assert client.recv(100) == b"after"
 
 
+def test_what_is_held_leaves_together_and_before_what_is_posted(connection: Connection) -> None:
+    server, client = connection
+    outbox = Outbox(server)
+    outbox.hold(b"one ")
+    outbox.hold(b"two ")
+    client.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        client.recv(100)
+    outbox.post(b"three")
+    assert (client.recv(100), len(outbox)) == (b"one two three", 0)
+    outbox.flush()
+
+
 def test_those_who_post_at_once_do_not_mix_their_frames(connection: Connection) -> None:
     server, client = connection
     outbox, size, count = Outbox(server), 20_011, 5

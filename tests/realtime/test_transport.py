@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from queue import Empty, Queue
+from types import SimpleNamespace
 from typing import Any
 
 import engineio
@@ -104,6 +105,26 @@ def test_what_is_queued_is_sent_before_what_follows(connection: Connection) -> N
     lane.put(Packet(MESSAGE, "second"))
     assert [lane.get().data, lane.get().data] == ["first", "second"]
     assert lane.size == 0 and lane.direct is not None
+
+
+def test_a_burst_leaves_together_and_a_single_message_at_once(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, client = connection
+    lane: Any = type("Lane", (Lane, Queue), {})()
+    lane.outbox = Outbox(server)
+    clients = {"a-sid": SimpleNamespace(queue=lane, closed=False)}
+    monkeypatch.setattr(
+        transport, "socketio", SimpleNamespace(server=SimpleNamespace(eio=SimpleNamespace(sockets=clients)))
+    )
+    transport.send_all(["a-sid", "gone"], "1")
+    assert client.recv(100) == frame_of(Packet(MESSAGE, "1"))
+    transport.gather()
+    for message in ("2", "3"):
+        transport.send_all(["a-sid"], message)
+    assert len(lane.outbox) == 2
+    transport.flush()
+    assert client.recv(100) == frame_of(Packet(MESSAGE, "2")) + frame_of(Packet(MESSAGE, "3"))
 
 
 # As clients see it
