@@ -39,7 +39,9 @@ CLIENTS = int(os.environ.get("CLIENTS", "500"))
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 SECONDS = 5.0
 STEADY = 100  # events a second, where latency is asked for
-AHEAD = 200  # events under way, where the ceiling is: so many that nobody waits for the next
+AHEAD = int(
+    os.environ.get("AHEAD", "200")
+)  # events under way, where the ceiling is: so many that nobody waits for the next
 PAUSE_S = (
     0.02  # there, between two looks at what came: to read every message by itself would cost more than to send it
 )
