@@ -120,7 +120,7 @@ def relay(event: Event) -> None:
     if event.name not in _CONCERNED:
         return
     hub = ours()
-    message = wire.dumps({"name": event.name, **event.data})
+    message = wire.dumps({"event": event.name, "facts": event.data})
     try:
         hub.redis.call(lambda client: client.publish(hub.control_channel, message), loses=False)
     except RedisAway:
@@ -129,9 +129,10 @@ def relay(event: Event) -> None:
 
 def act_on(hub: Hub, message: bytes) -> None:
     """Ask about those whom a hint concerns."""
-    facts = orjson.loads(message)
-    is_concerned = _CONCERNED[facts["name"]]
-    reason = facts.get("reason") or facts["name"].replace(".", "_")
+    hint = orjson.loads(message)
+    name, facts = hint["event"], hint["facts"]
+    is_concerned = _CONCERNED[name]
+    reason = facts.get("reason") or name.replace(".", "_")
     review(hub, [one for one in listeners(hub) if is_concerned(one, facts)], reason)
 
 

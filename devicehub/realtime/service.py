@@ -34,13 +34,14 @@ def drain() -> None:
     """
     hub, engine = ours(), socketio.server.eio
     hub.is_draining = True
-    engine.transports = []  # engine.io refuses whoever comes now
     streams = [stream for listening in hub.streams.values() for stream in listening]
     for stream in streams:
         stream.finish(b"retry: %d\n\n" % random.randint(*RETRY_MS))  # noqa: S311
     seats = [_seat(sid, connection.actor) for sid, connection in hub.connections.items()]
     for sid in list(hub.connections):
         rooms.tell(sid, "server-draining", {"retryInMs": random.randint(*RETRY_MS)})  # noqa: S311
+    transport.wait_until_fetched(patience=0.5)
+    engine.transports = []  # engine.io refuses whoever comes now, polls included
     for client in list(engine.sockets.values()):
         client.close(wait=False, reason=engine.reason.SERVER_DISCONNECT)
     transport.hang_up_on_all(patience=1.0)

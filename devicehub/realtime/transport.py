@@ -282,6 +282,16 @@ def _end_at_once(client: Any) -> None:
     client.close(wait=False, abort=True, reason=socketio.server.eio.reason.SERVER_DISCONNECT)
 
 
+def wait_until_fetched(*, patience: float) -> None:
+    """Wait until the clients that poll have come for all they were told, for at most `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        clients = list(socketio.server.eio.sockets.values())
+        if all(client.closed or client.queue.empty() for client in clients):
+            return
+        time.sleep(0.02)
+
+
 def hang_up_on_all(*, patience: float) -> None:
     """End every WebSocket that has not ended by itself within `patience` seconds."""
     deadline = time.monotonic() + patience
