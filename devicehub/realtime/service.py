@@ -3,6 +3,8 @@
 import socket
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +18,7 @@ from devicehub.core.redis import Redis, RedisAway
 from devicehub.extensions import socketio
 from devicehub.realtime import transport, wire
 from devicehub.realtime.line import Line
-from devicehub.realtime.log import Entry, EventLog
+from devicehub.realtime.log import Entry, EventLog, News
 from devicehub.realtime.reader import Reader
 from devicehub.realtime.streams import RETRY, Stream
 
@@ -51,6 +53,7 @@ class Realtime:
 
 
 _current: Realtime | None = None
+_waiting: ContextVar[list[News] | None] = ContextVar("waiting", default=None)
 
 
 def use(redis: Redis, *, window: int) -> None:
@@ -97,12 +100,35 @@ def relay(event: Event) -> None:
     entry = wire.entry_of(event)
     if entry is None:
         return
-    ours, organization_id = _ours(), event.actor.organization_id
+    news = News(event.actor.organization_id, entry, event.data.get("once"))
+    waiting = _waiting.get()
+    if waiting is None:
+        _publish([news])
+    else:
+        waiting.append(news)
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Publish what is emitted in this block at its end, all in one round trip."""
+    waiting: list[News] = []
+    token = _waiting.set(waiting)
     try:
-        ours.events.publish(organization_id, entry)
+        yield
+    finally:
+        _waiting.reset(token)
+        if waiting:
+            _publish(waiting)
+
+
+def _publish(news: list[News]) -> None:
+    ours = _ours()
+    try:
+        ours.events.publish_all(news)
     except RedisAway:
         metrics.count_degraded("event_log")
-        ours.reader.tell_here(organization_id, entry)
+        for one in news:
+            ours.reader.tell_here(one.organization_id, one.entry)
 
 
 def admit(sid: str, actor: Actor) -> None:
