@@ -14,6 +14,7 @@ from devicehub.core.cache import BytesCache, Cache
 from devicehub.core.config import Settings
 from devicehub.core.duties import Duty
 from devicehub.core.live import Live
+from devicehub.devices import sweeper
 from devicehub.extensions import api, caching, socketio
 from devicehub.features import doors
 from devicehub.jobs import askers, reacting, sweeping
@@ -61,6 +62,7 @@ def start(app: Flask) -> None:
     """Begin what a serving process does besides answering: migrate, take up duties, hear events."""
     for task in (_begin, cache.current().keep_settled):
         threading.Thread(target=task, name=task.__name__, daemon=True).start()
+    sweeper.duty().start()
     if config.current().devicehub_role != "api":
         realtime.start(app)
 

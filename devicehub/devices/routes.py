@@ -8,7 +8,7 @@ from flask.views import MethodView
 from marshmallow import ValidationError
 
 from devicehub.core.errors import DeviceHubError, InvalidInput
-from devicehub.devices import heartbeats, schemas
+from devicehub.devices import heartbeats, history, schemas
 from devicehub.devices import service as devices
 from devicehub.devices.errors import DeviceNotFound, DeviceNotYours, DuplicateSerialNumber
 from devicehub.web import conditional, idempotency
@@ -21,7 +21,7 @@ from devicehub.web.responses import json_response
 blp = Blueprint("devices", __name__, url_prefix="/api/devices", description="Devices and their signs of life.")
 
 _LOCATION = {"Location": {"schema": {"type": "string"}, "description": "Where the new device is."}}
-_new_device = schemas.NewDeviceSchema()
+_new_device, _heartbeat = schemas.NewDeviceSchema(), schemas.DeviceHeartbeatSchema()
 
 
 @blp.route("")
@@ -69,7 +69,7 @@ class DeviceBatch(MethodView):
         if sound:
             made = devices.create_many(current_actor(), list(sound.values()), device_ids=new_ids)
             outcomes |= zip(sound, made, strict=True)
-        items = [_item(index, outcomes[index]) for index in sorted(outcomes)]
+        items = [_item(index, outcomes[index], "device", 201) for index in sorted(outcomes)]
         created = sum(item["status"] == 201 for item in items)
         return json_response({"created": created, "failed": len(items) - created, "items": items}, 200)
 
@@ -116,10 +116,58 @@ class Heartbeat(MethodView):
         return heartbeats.beat(current_actor(), device_id, told)
 
 
-def _item(index: int, outcome: Any) -> dict[str, Any]:
+@blp.route("/heartbeats")
+class Heartbeats(MethodView):
+    @blp.guard("operator", limit="ingest")
+    @blp.arguments(schemas.HeartbeatsSchema)
+    @blp.response(200, schemas.HeartbeatsResultSchema)
+    def post(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Tell that up to 500 devices live
+
+        For a gateway. Each is judged by itself; the answer tells of each what came of it.
+        """
+        outcomes: dict[int, Any] = {}
+        sound: dict[int, tuple[str, dict[str, Any]]] = {}
+        for index, raw in enumerate(batch["heartbeats"]):
+            try:
+                told = _heartbeat.load(raw)
+                sound[index] = told.pop("device_id"), told
+            except ValidationError as error:
+                outcomes[index] = InvalidInput(errors=_by_field(error))
+        outcomes |= zip(sound, heartbeats.beat_all(current_actor(), list(sound.values())), strict=True)
+        items = [_item(index, outcomes[index], "heartbeat") for index in sorted(outcomes)]
+        accepted = sum(item["status"] == 200 for item in items)
+        return {"accepted": accepted, "rejected": len(items) - accepted, "items": items}
+
+
+@blp.route("/<id:device_id>/presence")
+class Presence(MethodView):
+    @blp.guard(limit="device")
+    @blp.response(200, schemas.PresenceSchema)
+    @blp.raises(DeviceNotFound)
+    def get(self, device_id: str) -> dict[str, Any]:
+        """Explain a device's presence"""
+        return history.explain(current_actor(), device_id)
+
+
+@blp.route("/<id:device_id>/presence/availability")
+class PresenceAvailability(MethodView):
+    @blp.guard(limit="device")
+    @blp.arguments(schemas.AvailabilityQuerySchema, location="query")
+    @blp.response(200, schemas.AvailabilitySchema)
+    @blp.raises(DeviceNotFound)
+    def get(self, query: dict[str, Any], device_id: str) -> history.Availability:
+        """Tell how long a device was online
+
+        Exactly, from the changes of its presence.
+        """
+        return history.availability(current_actor(), device_id, query["range"])
+
+
+def _item(index: int, outcome: Any, noun: str, status: int = 200) -> dict[str, Any]:
     if isinstance(outcome, DeviceHubError):
         return {"index": index, "status": outcome.status, "error": problem_of(outcome)}
-    return {"index": index, "status": 201, "device": outcome}
+    return {"index": index, "status": status, noun: outcome}
 
 
 def _by_field(error: ValidationError) -> dict[str, Any]:

@@ -66,8 +66,8 @@ def whole(row: Row) -> dict[str, Any]:
 
 
 def live_value(row: Row) -> Value:
-    """The live part as bytes, under the number of the beat that made it."""
-    return row["beats"], orjson.dumps(live(row))
+    """The live part as bytes, under the number of the change that made it."""
+    return row["sequence"], orjson.dumps(live(row))
 
 
 def join(settled_part: bytes, live_part: bytes) -> bytes:
