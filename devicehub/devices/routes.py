@@ -21,7 +21,8 @@ from devicehub.web.responses import json_response
 blp = Blueprint("devices", __name__, url_prefix="/api/devices", description="Devices and their signs of life.")
 
 _LOCATION = {"Location": {"schema": {"type": "string"}, "description": "Where the new device is."}}
-_new_device, _heartbeat = schemas.NewDeviceSchema(), schemas.DeviceHeartbeatSchema()
+_new_device = schemas.NewDeviceSchema()
+_heartbeat, _beat = schemas.DeviceHeartbeatSchema(), schemas.HeartbeatResultSchema()
 
 
 @blp.route("")
@@ -69,7 +70,7 @@ class DeviceBatch(MethodView):
         if sound:
             made = devices.create_many(current_actor(), list(sound.values()), device_ids=new_ids)
             outcomes |= zip(sound, made, strict=True)
-        items = [_item(index, outcomes[index], "device", 201) for index in sorted(outcomes)]
+        items = [_item(index, outcomes[index]) for index in sorted(outcomes)]
         created = sum(item["status"] == 201 for item in items)
         return json_response({"created": created, "failed": len(items) - created, "items": items}, 200)
 
@@ -121,7 +122,7 @@ class Heartbeats(MethodView):
     @blp.guard("operator", limit="ingest")
     @blp.arguments(schemas.HeartbeatsSchema)
     @blp.response(200, schemas.HeartbeatsResultSchema)
-    def post(self, batch: dict[str, Any]) -> dict[str, Any]:
+    def post(self, batch: dict[str, Any]) -> Any:
         """Tell that up to 500 devices live
 
         For a gateway. Each is judged by itself; the answer tells of each what came of it.
@@ -135,9 +136,9 @@ class Heartbeats(MethodView):
             except ValidationError as error:
                 outcomes[index] = InvalidInput(errors=_by_field(error))
         outcomes |= zip(sound, heartbeats.beat_all(current_actor(), list(sound.values())), strict=True)
-        items = [_item(index, outcomes[index], "heartbeat") for index in sorted(outcomes)]
+        items = [_heard(index, outcomes[index]) for index in sorted(outcomes)]
         accepted = sum(item["status"] == 200 for item in items)
-        return {"accepted": accepted, "rejected": len(items) - accepted, "items": items}
+        return json_response({"accepted": accepted, "rejected": len(items) - accepted, "items": items}, 200)
 
 
 @blp.route("/<id:device_id>/presence")
@@ -164,10 +165,16 @@ class PresenceAvailability(MethodView):
         return history.availability(current_actor(), device_id, query["range"])
 
 
-def _item(index: int, outcome: Any, noun: str, status: int = 200) -> dict[str, Any]:
+def _item(index: int, outcome: Any) -> dict[str, Any]:
     if isinstance(outcome, DeviceHubError):
         return {"index": index, "status": outcome.status, "error": problem_of(outcome)}
-    return {"index": index, "status": status, noun: outcome}
+    return {"index": index, "status": 201, "device": outcome}
+
+
+def _heard(index: int, outcome: heartbeats.Outcome) -> dict[str, Any]:
+    if isinstance(outcome, DeviceHubError):
+        return _item(index, outcome)
+    return {"index": index, "status": 200, "heartbeat": _beat.dump(outcome)}
 
 
 def _by_field(error: ValidationError) -> dict[str, Any]:

@@ -164,7 +164,7 @@ class HeartbeatsSchema(Schema):
 
 
 class DeviceHeartbeatSchema(HeartbeatSchema):
-    device_id = fields.String(required=True, metadata=_ID)
+    device_id = Text(100, required=True, metadata=_ID)
 
 
 class HeartbeatItemSchema(Schema):
