@@ -9,6 +9,7 @@ from pymongo.errors import BulkWriteError
 
 from devicehub.core import clock
 from devicehub.core.actor import Actor
+from devicehub.core.paging import After, Stretch
 from devicehub.devices import presence
 from devicehub.devices import service as devices
 from devicehub.devices.models import PresenceChange
@@ -59,16 +60,14 @@ def _row(device: Row, transition: Row) -> Row:
     }
 
 
-def find(actor: Actor, device_id: str, *, before: int | None, limit: int) -> tuple[list[Row], int | None]:
-    """Changes of a device's presence, newest first, and the number below which there are more.
-
-    Raises DeviceNotFound.
-    """
+def find(actor: Actor, device_id: str, after: After) -> Stretch[Row]:
+    """Changes of a device's presence, newest first; raises DeviceNotFound."""
     row = devices.row_of(actor, device_id)
-    numbers = {} if before is None else {"seq": {"$lt": before}}
-    newest = PresenceChange.objects.visible_to(actor).filter(__raw__={"device_id": row["_id"]} | numbers)
-    found: list[Row] = list(newest.order_by("-seq").limit(limit + 1).as_pymongo())
-    return found[:limit], found[limit - 1]["seq"] if len(found) > limit else None
+    chosen: Row = {"device_id": row["_id"]}
+    if after.position is not None:
+        chosen["seq"] = {"$lt": after.position[0]}
+    newest = PresenceChange.objects.visible_to(actor).filter(__raw__=chosen).order_by("-seq")
+    return after.cut(list(newest.limit(after.limit + 1).as_pymongo()), lambda change: (change["seq"],))
 
 
 def availability(actor: Actor, device_id: str, span: timedelta) -> Availability:

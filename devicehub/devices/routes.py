@@ -15,8 +15,9 @@ from devicehub.web import conditional, idempotency
 from devicehub.web.blueprint import Blueprint
 from devicehub.web.errors import problem_of
 from devicehub.web.identity import current_actor
-from devicehub.web.pagination import take_page
+from devicehub.web.pagination import cursor_list, take_cursor, take_page
 from devicehub.web.responses import json_response
+from devicehub.web.schemas import CursorQuerySchema
 
 blp = Blueprint("devices", __name__, url_prefix="/api/devices", description="Devices and their signs of life.")
 
@@ -149,6 +150,21 @@ class Presence(MethodView):
     def get(self, device_id: str) -> dict[str, Any]:
         """Explain a device's presence"""
         return history.explain(current_actor(), device_id)
+
+
+@blp.route("/<id:device_id>/presence/history")
+class PresenceHistory(MethodView):
+    @blp.guard(limit="device")
+    @blp.arguments(CursorQuerySchema, location="query")
+    @blp.response(200, schemas.PresenceChangeListSchema)
+    @blp.raises(DeviceNotFound)
+    def get(self, query: dict[str, Any], device_id: str) -> dict[str, Any]:
+        """List the changes of a device's presence
+
+        Newest first, of the last 90 days.
+        """
+        of = ("presence", device_id)
+        return cursor_list(history.find(current_actor(), device_id, take_cursor(query, *of)), *of)
 
 
 @blp.route("/<id:device_id>/presence/availability")

@@ -7,7 +7,7 @@ from marshmallow import ValidationError, fields, validate
 
 from devicehub.devices.models import PRESENCES, STATUSES
 from devicehub.web.fields import NAME, NUMBER, Flag, JsonObject, Span, Text, Timestamp, Unjudged, Whole
-from devicehub.web.schemas import PageQuerySchema, ProblemSchema, Schema, envelope
+from devicehub.web.schemas import PageQuerySchema, ProblemSchema, Schema, cursor_envelope, envelope
 
 LARGEST_METADATA = 16 << 10
 MOST_METRICS, LONGEST_METRIC, LARGEST_METRICS = 50, 100, 32 << 10
@@ -229,9 +229,12 @@ class CauseSchema(Schema):
 class PresenceChangeSchema(Schema):
     seq = fields.Integer(required=True, metadata={"description": "Of all changes of its state.", "example": 4})
     at = Timestamp(required=True)
-    from_ = fields.String(required=True, data_key="from", validate=validate.OneOf(PRESENCES))
+    before = fields.String(required=True, data_key="from", attribute="from", validate=validate.OneOf(PRESENCES))
     to = fields.String(required=True, validate=validate.OneOf(PRESENCES))
     cause = fields.Nested(CauseSchema, required=True)
+
+
+PresenceChangeListSchema = cursor_envelope(PresenceChangeSchema)
 
 
 class AvailabilityQuerySchema(Schema):

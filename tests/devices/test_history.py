@@ -96,7 +96,54 @@ def test_an_odd_range_is_refused(client: FlaskClient, device: dict[str, Any], sp
     assert (answer.status_code, list(answer.json["errors"])) == (422, ["range"])
 
 
-@pytest.mark.parametrize("part", ["", "/availability"])
+def listed(client: FlaskClient, device: dict[str, Any], **query: Any) -> Any:
+    return client.get(f"/api/devices/{device['id']}/presence/history", query_string=query).json
+
+
+def test_every_change_is_listed_with_its_cause_newest_first(
+    actor: Actor, client: FlaskClient, device: dict[str, Any], clock: Callable[[float], None]
+) -> None:
+    heartbeats.beat(actor, device["id"], {"firmware_version": "1"})
+    heartbeats.beat(actor, device["id"], {"firmware_version": "2"})  # no change of presence
+    clock(16)
+    sweeper.sweep()
+    heartbeats.beat(actor, device["id"], {"goodbye": True, "reason": "reboot"})
+    goodbye, silence, first = listed(client, device)["items"]
+    assert goodbye.pop("at") > silence.pop("at") > first.pop("at")
+    by = {"by": actor.user_id}
+    assert goodbye == {
+        "seq": 4,
+        "from": "late",
+        "to": "offline",
+        "cause": {"kind": "goodbye", "reason": "reboot"} | by,
+    }
+    assert silence == {"seq": 3, "from": "online", "to": "late", "cause": {"kind": "silence"}}
+    assert first == {"seq": 1, "from": "never_seen", "to": "online", "cause": {"kind": "heartbeat"} | by}
+
+
+def test_the_list_goes_on_where_its_cursor_says_whatever_happened_since(
+    actor: Actor, client: FlaskClient, device: dict[str, Any]
+) -> None:
+    for number in range(5):
+        heartbeats.beat(actor, device["id"], {"goodbye": number % 2 == 1})
+    part = listed(client, device, limit=2)
+    heartbeats.beat(actor, device["id"], {"goodbye": True})
+    seen = [change["seq"] for change in part["items"]]
+    while cursor := part["pagination"]["nextCursor"]:
+        part = listed(client, device, limit=2, cursor=cursor)
+        seen += [change["seq"] for change in part["items"]]
+    assert seen == [5, 4, 3, 2, 1]
+
+
+def test_a_cursor_of_another_device_is_refused(actor: Actor, client: FlaskClient, device: dict[str, Any]) -> None:
+    other = make_device(actor)
+    for one in (device, other):
+        heartbeats.beat_all(actor, [(one["id"], {}), (one["id"], {"goodbye": True})])
+    cursor = listed(client, device, limit=1)["pagination"]["nextCursor"]
+    assert list(listed(client, other, cursor=cursor)["errors"]) == ["cursor"]
+
+
+@pytest.mark.parametrize("part", ["", "/history", "/availability"])
 def test_another_organizations_device_is_not_found(client: FlaskClient, part: str) -> None:
     foreign = make_device(make_account().actor)
     assert client.get(f"/api/devices/{foreign['id']}/presence{part}").json["code"] == "DEVICE_NOT_FOUND"

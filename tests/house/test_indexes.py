@@ -75,10 +75,13 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     client.patch(path, json={"name": "Renamed"})
     client.post(f"{path}/heartbeat", json={})
     client.post("/api/devices/heartbeats", json={"heartbeats": [{"deviceId": device}]})
-    for part in ("", "/availability"):
-        assert client.get(f"{path}/presence{part}").status_code == 200
+    client.post(f"{path}/heartbeat", json={"goodbye": True})
     with clock.moved(timedelta(minutes=2)):
         sweeper.sweep()
+    parts = [client.get(f"{path}/presence{part}") for part in ("", "/availability", "/history?limit=1")]
+    assert [answer.status_code for answer in parts] == [200, 200, 200]
+    cursor = parts[-1].json["pagination"]["nextCursor"]
+    assert client.get(f"{path}/presence/history?cursor={cursor}").status_code == 200
     client.get("/api/users/profile")
     client.patch("/api/users/profile", json={"name": "Grace"})
     client.patch("/api/users/preferences", json={"mail": {"report": False}})
