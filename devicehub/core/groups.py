@@ -6,6 +6,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from devicehub.core.errors import Unavailable
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -48,9 +50,10 @@ class Group(Generic[Item, Result]):
         try:
             results = self._do([item for call in calls for item in call.items])
         except BaseException as error:
+            ours_alone = not isinstance(error, Exception)  # the leader was told to end, the others were not
             for call in calls:
-                call.results.set_exception(error)
-            if not isinstance(error, Exception):
+                call.results.set_exception(Unavailable() if ours_alone else error)
+            if ours_alone:
                 raise
         else:
             start = 0

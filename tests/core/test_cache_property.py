@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+import pytest
 from flask import Flask
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -120,12 +121,17 @@ class CachedEqualsUncached(RuleBasedStateMachine):
     def beat_and_die(self, who: int, which: int, told: Any) -> None:
         self.write(who, 0, "POST", f"/api/devices/{self.device(who, which)}/heartbeat", told, dies=True)
 
-    @rule(later=st.sampled_from([95, 120, 90_000]), dies=st.booleans())
-    def sweep(self, later: float, dies: bool) -> None:
+    @rule(who=WHO, where=WHERE, which=WHICH, later=st.sampled_from([95, 120, 90_000]), dies=st.booleans())
+    def sweep(self, who: int, where: int, which: int, later: float, dies: bool) -> None:
+        lists = {"/api/devices", "/api/devices?presence=online&sort=name"}
+        self.ask(who, where, "POST", f"/api/devices/{self.device(who, which)}/heartbeat")
+        self.compare(who, where, which, lists)
         if dies:
             self.die(victims.die_after_sweep, later)
-        with clock.moved(timedelta(seconds=later)):
-            sweeper.sweep()
+        else:
+            with clock.moved(timedelta(seconds=later)):
+                sweeper.sweep()
+        self.compare(who, where, which, lists)
 
     @rule(who=WHO, where=WHERE, which=WHICH, dies=st.booleans())
     def delete(self, who: int, where: int, which: int, dies: bool) -> None:
@@ -157,6 +163,9 @@ class CachedEqualsUncached(RuleBasedStateMachine):
 
     @rule(who=WHO, where=WHERE, which=WHICH, lists=st.sets(st.sampled_from(LISTS), min_size=2, max_size=3))
     def read(self, who: int, where: int, which: int, lists: set[str]) -> None:
+        self.compare(who, where, which, lists)
+
+    def compare(self, who: int, where: int, which: int, lists: set[str]) -> None:
         for path in [*sorted(lists), "/api/users/profile", f"/api/devices/{self.device(who, which)}"]:
             self.ask(who, 1 - where, "GET", path)  # the other process may store it
             status, cached, headers = self.ask(who, where, "GET", path)
@@ -170,6 +179,7 @@ class CachedEqualsUncached(RuleBasedStateMachine):
         return "code" in one and one | strip == other | strip
 
 
+@pytest.mark.timeout(300)
 def test_cached_equals_uncached(
     app: Flask, servers: Servers, settings: Settings, serve: Callable[..., LiveServer]
 ) -> None:

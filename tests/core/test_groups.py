@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from devicehub.core.errors import Unavailable
 from devicehub.core.groups import Group
 from tests.conftest import wait_until
 
@@ -24,6 +25,8 @@ class Rounds:
         assert self.go.acquire(timeout=10)
         if 13 in items:
             raise ArithmeticError("thirteen")
+        if 0 in items and len(items) > 1:
+            raise GeneratorExit
         return [item * 10 for item in items]
 
     def submit(self, *items: int) -> "Future[object]":
@@ -68,13 +71,24 @@ def test_a_failure_is_that_of_its_round_alone(rounds: Rounds) -> None:
     assert later.result(10) == [50]
 
 
+def test_a_leader_that_is_told_to_end_does_not_end_the_others(rounds: Rounds) -> None:
+    futures = [rounds.submit(1), rounds.submit(0), rounds.submit(2)]
+    rounds.go.release(2)
+    with pytest.raises(GeneratorExit):
+        futures[1].result(10)
+    with pytest.raises(Unavailable):
+        futures[2].result(10)
+    rounds.go.release()
+    assert rounds.group.submit([3]) == [30]
+
+
 def test_a_round_is_bounded_but_for_what_comes_as_one(rounds: Rounds) -> None:
     rounds = Rounds(largest=3)
-    futures = [rounds.submit(*items) for items in ((0,), (1, 2), (3,), (4,), (5, 6, 7, 8), (9,))]
+    futures = [rounds.submit(*items) for items in ((10,), (1, 2), (3,), (4,), (5, 6, 7, 8), (9,))]
     rounds.go.release(10)
     for future in futures:
         future.result(10)
-    assert rounds.done == [[0], [1, 2, 3], [4], [5, 6, 7, 8], [9]]
+    assert rounds.done == [[10], [1, 2, 3], [4], [5, 6, 7, 8], [9]]
 
 
 def test_many_callers_in_many_threads_are_all_answered() -> None:
