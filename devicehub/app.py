@@ -62,7 +62,6 @@ def start(app: Flask) -> None:
     """Begin what a serving process does besides answering: migrate, take up duties, hear events."""
     for task in (_begin, cache.current().keep_settled):
         threading.Thread(target=task, name=task.__name__, daemon=True).start()
-    sweeper.duty().start()
     if config.current().devicehub_role != "api":
         realtime.start(app)
 
@@ -80,7 +79,7 @@ def _init_cache(app: Flask) -> None:
 
 
 def _begin() -> None:
-    """Migrate, and then take up the duties: before, an index that makes a job unique may be missing."""
+    """Migrate, and then take up the duties: what they do needs its indexes."""
     _migrate()
     if migrations.done.is_set():
         for duty in _duties():
@@ -91,6 +90,7 @@ def _duties() -> tuple[Duty, ...]:
     """What one of all serving processes does."""
     scheduler = Scheduler(reactions.EVERY)
     return (
+        sweeper.duty(),
         Duty("job-sweeper", sweeping.sweep, every=5, lease=15),
         Duty("job-scheduler", scheduler.step, every=5, lease=15),
     )
