@@ -1,8 +1,6 @@
 """Signs of life: those of a moment are read, judged and written together, each exactly, and told."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
@@ -16,22 +14,11 @@ from devicehub.devices import presence, states
 from devicehub.devices.errors import DeviceNotFound
 from devicehub.devices.presence import Row, Signal
 from devicehub.devices.states import Change
+from devicehub.devices.views import Beat
 from devicehub.realtime import service as realtime
 
 _TRIES = 5
 _LARGEST_GROUP = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """What a heartbeat was answered with."""
-
-    device_id: str
-    status: str
-    presence: str
-    last_active_at: datetime
-    server_time: datetime
-    next_heartbeat_in: int
 
 
 Outcome = Beat | DeviceHubError

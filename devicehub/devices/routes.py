@@ -8,7 +8,7 @@ from flask.views import MethodView
 from marshmallow import ValidationError
 
 from devicehub.core.errors import DeviceHubError, InvalidInput
-from devicehub.devices import heartbeats, history, schemas
+from devicehub.devices import heartbeats, history, schemas, views
 from devicehub.devices import service as devices
 from devicehub.devices.errors import DeviceNotFound, DeviceNotYours, DuplicateSerialNumber
 from devicehub.web import conditional, idempotency
@@ -23,7 +23,7 @@ blp = Blueprint("devices", __name__, url_prefix="/api/devices", description="Dev
 
 _LOCATION = {"Location": {"schema": {"type": "string"}, "description": "Where the new device is."}}
 _new_device = schemas.NewDeviceSchema()
-_heartbeat, _beat = schemas.DeviceHeartbeatSchema(), schemas.HeartbeatResultSchema()
+_heartbeat = schemas.DeviceHeartbeatSchema()
 
 
 @blp.route("")
@@ -113,9 +113,9 @@ class Heartbeat(MethodView):
     @blp.arguments(schemas.HeartbeatSchema, required=False)
     @blp.response(200, schemas.HeartbeatResultSchema)
     @blp.raises(DeviceNotFound)
-    def post(self, told: dict[str, Any], device_id: str) -> heartbeats.Beat:
+    def post(self, told: dict[str, Any], device_id: str) -> Any:
         """Tell that a device lives"""
-        return heartbeats.beat(current_actor(), device_id, told)
+        return json_response(views.beat(heartbeats.beat(current_actor(), device_id, told)), 200)
 
 
 @blp.route("/heartbeats")
@@ -190,7 +190,7 @@ def _item(index: int, outcome: Any) -> dict[str, Any]:
 def _heard(index: int, outcome: heartbeats.Outcome) -> dict[str, Any]:
     if isinstance(outcome, DeviceHubError):
         return _item(index, outcome)
-    return {"index": index, "status": 200, "heartbeat": _beat.dump(outcome)}
+    return {"index": index, "status": 200, "heartbeat": views.beat(outcome)}
 
 
 def _by_field(error: ValidationError) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from devicehub.core.errors import Conflict
-from devicehub.devices import heartbeats, states
+from devicehub.devices import heartbeats, schemas, states, views
 from devicehub.devices.errors import DeviceNotFound
 from devicehub.devices.models import Device, PresenceChange
 from devicehub.devices.presence import Signal
@@ -36,6 +36,11 @@ def test_a_beat_brings_a_device_online_by_the_servers_clock(client: FlaskClient,
     assert answer.json["lastActiveAt"] <= answer.json["serverTime"]
     shown = client.get(f"/api/devices/{device['id']}").json
     assert (shown["presence"], shown["lastActiveAt"]) == ("online", answer.json["lastActiveAt"])
+
+
+def test_the_answer_is_what_its_schema_says(actor: Any, device: dict[str, Any]) -> None:
+    heard = heartbeats.beat(actor, device["id"], {})
+    assert views.beat(heard) == schemas.HeartbeatResultSchema().dump(heard)
 
 
 def test_a_beat_needs_no_body(client: FlaskClient, device: dict[str, Any]) -> None:
@@ -240,7 +245,7 @@ def test_a_key_speaks_for_its_own_device_alone(actor: Any, device: dict[str, Any
 
 def test_a_log_is_a_sign_of_life_but_no_heartbeat(actor: Any, device: dict[str, Any], told: list[Any]) -> None:
     [outcome] = heartbeats.note([Signal(actor, ObjectId(device["id"]), "log")])
-    assert isinstance(outcome, heartbeats.Beat) and outcome.presence == "online"
+    assert isinstance(outcome, views.Beat) and outcome.presence == "online"
     assert [event.name for event in told] == ["device.status_changed"]
 
 
@@ -257,7 +262,7 @@ def test_who_lost_to_somebody_else_is_written_again_and_the_others_are_not(
 
     monkeypatch.setattr(states, "_write", overtaken)
     outcomes = heartbeats.beat_all(actor, [(device["id"], {}) for device in fleet])
-    assert [type(outcome) for outcome in outcomes] == [heartbeats.Beat] * 4
+    assert [type(outcome) for outcome in outcomes] == [views.Beat] * 4
     assert [Device.objects.get(id=device["id"]).sequence for device in fleet] == [1, 2, 2, 1]
     assert [Device.objects.get(id=device["id"]).transitions for device in fleet] == [1] * 4
 
@@ -272,7 +277,7 @@ def test_who_is_overtaken_again_and_again_is_told_so_alone(actor: Any, monkeypat
 
     monkeypatch.setattr(states, "_write", overtaken)
     refused, kept = heartbeats.beat_all(actor, [(one["id"], {}), (other["id"], {})])
-    assert (type(refused), type(kept)) == (Conflict, heartbeats.Beat)
+    assert (type(refused), type(kept)) == (Conflict, views.Beat)
 
 
 def test_what_is_deleted_while_it_beats_is_not_found(actor: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from prometheus_client import REGISTRY
 
 from devicehub.core import redis
 from devicehub.core.actor import Actor
-from devicehub.devices import heartbeats, presence, states, sweeper
+from devicehub.devices import heartbeats, presence, states, sweeper, views
 from devicehub.devices import service as devices
 from devicehub.devices.models import Device, PresenceChange
 from tests.conftest import Servers, wait_until
@@ -25,7 +26,7 @@ def device(actor: Actor) -> dict[str, Any]:
 
 
 @pytest.fixture
-def beat(actor: Actor, device: dict[str, Any]) -> Callable[..., heartbeats.Beat]:
+def beat(actor: Actor, device: dict[str, Any]) -> Callable[..., views.Beat]:
     return lambda **told: heartbeats.beat(actor, device["id"], told)
 
 
@@ -42,7 +43,7 @@ def later(actor: Actor, device: dict[str, Any], clock: Clock) -> Callable[[float
 
 
 Later = Callable[[float], dict[str, Any]]
-Beating = Callable[..., heartbeats.Beat]
+Beating = Callable[..., views.Beat]
 
 
 def stored(device: dict[str, Any]) -> Any:
@@ -315,6 +316,20 @@ def test_many_are_swept_in_batches_of_several_organizations(
     for who, device in fleet:
         assert devices.get(who, device["id"])["presence"] == "offline"
         assert in_the_log(who, device) == ["online", "late", "offline"]
+
+
+def test_transitions_and_the_lag_of_the_sweeper_are_counted(beat: Beating, later: Later) -> None:
+    def counted(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(name, labels) or 0
+
+    before = counted("devicehub_device_transitions_total", to="late"), counted("devicehub_signal_group_size_count")
+    beat()
+    later(18)
+    assert 2.9 < counted("devicehub_presence_sweep_lag_seconds") < 10
+    later(1)
+    assert counted("devicehub_presence_sweep_lag_seconds") == 0
+    after = counted("devicehub_device_transitions_total", to="late"), counted("devicehub_signal_group_size_count")
+    assert after == (before[0] + 1, before[1] + 1)
 
 
 class Died(Exception):
