@@ -14,6 +14,7 @@ from devicehub.core.cache import BytesCache, Cache
 from devicehub.core.config import Settings
 from devicehub.core.duties import Duty
 from devicehub.core.live import Live
+from devicehub.devices import sweeper
 from devicehub.extensions import api, caching, socketio
 from devicehub.features import doors
 from devicehub.jobs import askers, reacting, sweeping
@@ -79,7 +80,7 @@ def _init_cache(app: Flask) -> None:
 
 
 def _begin() -> None:
-    """Migrate, and then take up the duties: before, an index that makes a job unique may be missing."""
+    """Migrate, and then take up the duties: what they do needs its indexes."""
     _migrate()
     if migrations.done.is_set():
         for duty in _duties():
@@ -90,6 +91,7 @@ def _duties() -> tuple[Duty, ...]:
     """What one of all serving processes does."""
     scheduler = Scheduler(reactions.EVERY)
     return (
+        sweeper.duty(),
         Duty("job-sweeper", sweeping.sweep, every=5, lease=15),
         Duty("job-scheduler", scheduler.step, every=5, lease=15),
     )

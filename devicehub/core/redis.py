@@ -1,13 +1,13 @@
 """Redis: one pool a process behind a breaker, and the identity of the server that answers."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import structlog
 from redis import Redis as Client
 from redis.backoff import NoBackoff
 from redis.connection import Connection, ConnectionPool
-from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 from redis.retry import Retry
 
 from devicehub.core.breaker import Breaker
@@ -72,10 +72,26 @@ class Redis:
             log.info("redis.back")
         return answer
 
-    def script(self, text: str, *, loses: bool = True) -> Callable[..., Any]:
-        """A Lua script as a function of (keys, args); one round trip, raises RedisAway like `call`."""
-        registered = self.client.register_script(text)
-        return lambda keys, args: self.call(lambda _: registered(keys=keys, args=args), loses=loses)
+    def script(self, text: str, *, loses: bool = True) -> "Script":
+        """A Lua script, ready to be called; `loses` as for `call`."""
+        return Script(self, text, loses)
+
+    def together(self, asks: Sequence["Ask"]) -> list[Any]:
+        """The answers of several scripts, in one round trip and in this order; raises RedisAway like `call`."""
+
+        def ask(client: Client) -> list[Any]:
+            pipe = client.pipeline(transaction=True)  # or a script that is loaded meanwhile would overtake others
+            for one in asks:
+                pipe.evalsha(one.script.registered.sha, len(one.keys), *one.keys, *one.args)
+            answers: list[Any] = pipe.execute(raise_on_error=False)
+            for index, (one, answer) in enumerate(zip(asks, answers, strict=True)):
+                if isinstance(answer, NoScriptError):
+                    answers[index] = one.script.registered(one.keys, one.args)
+                elif isinstance(answer, RedisError):
+                    raise answer
+            return answers
+
+        return self.call(ask, loses=any(one.script.loses for one in asks)) if asks else []
 
     def is_alive(self) -> bool:
         """Whether Redis answers now."""
@@ -87,6 +103,26 @@ class Redis:
     def close(self) -> None:
         """Drop every connection; the next call opens a new one."""
         self.pool.disconnect()
+
+
+class Script:
+    """A Lua script as a function of (keys, args): one round trip, raises RedisAway like `Redis.call`."""
+
+    def __init__(self, redis: Redis, text: str, loses: bool = True) -> None:
+        self.registered = redis.client.register_script(text)
+        self.loses = loses
+        self._call = redis.call
+
+    def __call__(self, keys: list[Any], args: list[Any]) -> Any:
+        return self._call(lambda _: self.registered(keys=keys, args=args), loses=self.loses)
+
+
+class Ask(NamedTuple):
+    """One call of a script, for `Redis.together`."""
+
+    script: Script
+    keys: list[Any]
+    args: list[Any]
 
 
 def _is_away(error: ResponseError) -> bool:

@@ -11,7 +11,7 @@ from flask.views import MethodView
 
 from devicehub.core.actor import Role
 from devicehub.core.cache import Cached
-from devicehub.core.errors import Forbidden, InsufficientRole
+from devicehub.core.errors import Busy, Forbidden, InsufficientRole
 from devicehub.organizations import deletions, errors, invitations, members, schemas
 from devicehub.organizations import service as organizations
 from devicehub.organizations.models import Organization
@@ -70,6 +70,7 @@ class OrganizationById(MethodView):
     @blp.arguments(schemas.OrganizationPatchSchema, required=False)
     @conditional.matched
     @blp.response(200, schemas.OrganizationSchema)
+    @blp.raises(Busy)
     def patch(self, changes: dict[str, Any]) -> dict[str, Any]:
         """Rename an organization or change its settings"""
         actor, revision = current_actor(), conditional.expected_revision()
@@ -78,7 +79,7 @@ class OrganizationById(MethodView):
     @blp.guard("owner", in_path=True)
     @conditional.matched
     @blp.response(202, schemas.DeletionSchema, headers=_LOCATION)
-    @blp.raises(errors.LastOrganization)
+    @blp.raises(errors.LastOrganization, Busy)
     def delete(self) -> tuple[dict[str, Any], dict[str, str]]:
         """Delete an organization
 
@@ -124,7 +125,7 @@ class MemberById(MethodView):
     @blp.guard("admin", in_path=True)
     @blp.arguments(schemas.MemberPatchSchema)
     @blp.response(200, schemas.MemberSchema)
-    @blp.raises(errors.MemberNotFound, errors.LastOwner)
+    @blp.raises(errors.MemberNotFound, errors.LastOwner, Busy)
     def patch(self, changes: dict[str, Any], user_id: str) -> dict[str, Any]:
         """Give a member another role
 
@@ -134,7 +135,7 @@ class MemberById(MethodView):
 
     @blp.guard(in_path=True)
     @blp.response(204)
-    @blp.raises(errors.MemberNotFound, errors.LastOwner, InsufficientRole)
+    @blp.raises(errors.MemberNotFound, errors.LastOwner, InsufficientRole, Busy)
     def delete(self, user_id: str) -> None:
         """End a membership
 
@@ -156,7 +157,7 @@ class Invitations(MethodView):
     @blp.guard("admin", in_path=True, limit="invitation")
     @blp.arguments(schemas.NewInvitationSchema)
     @blp.response(201, schemas.InvitationSchema)
-    @blp.raises(errors.AlreadyMember, errors.TooMany)
+    @blp.raises(errors.AlreadyMember, errors.TooMany, Busy)
     def post(self, invitation: dict[str, Any]) -> dict[str, Any]:
         """Invite somebody by mail
 
@@ -169,7 +170,7 @@ class Invitations(MethodView):
 class InvitationById(MethodView):
     @blp.guard("admin", in_path=True)
     @blp.response(204)
-    @blp.raises(errors.InvitationNotFound)
+    @blp.raises(errors.InvitationNotFound, Busy)
     def delete(self, invitation_id: str) -> None:
         """Take an invitation back"""
         invitations.revoke(current_actor(), invitation_id)
@@ -180,7 +181,7 @@ class Acceptance(MethodView):
     @blp.guard()
     @blp.arguments(schemas.InvitationTokenSchema)
     @blp.response(200, schemas.OrganizationSchema)
-    @blp.raises(errors.InvitationNotFound, errors.AlreadyMember, errors.TooMany, Forbidden)
+    @blp.raises(errors.InvitationNotFound, errors.AlreadyMember, errors.TooMany, Forbidden, Busy)
     def post(self, invitation: dict[str, Any]) -> dict[str, Any]:
         """Accept an invitation
 

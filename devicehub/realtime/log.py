@@ -8,10 +8,11 @@ stream has an *epoch*, a random number that begins with a marker entry. The ids 
 
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-from devicehub.core.redis import Redis
+from devicehub.core.redis import Ask, Redis
 
 LIFE_S = 3600
 CHUNK = 500
@@ -35,8 +36,17 @@ local function begun(key, fresh)
 end
 local function epoch(id) return math.floor(id:match('%d+$') / {EPOCH}) end
 """
+# `KEYS[2]`, where there is one, holds the number of the last thing that was told of its kind: what is numbered at
+# or below it stands in the log already.
+_ONCE = f"""
+if KEYS[2] then
+  if tonumber(redis.call('GET', KEYS[2]) or '-1') >= tonumber(ARGV[7]) then return false end
+  redis.call('SET', KEYS[2], ARGV[7], 'EX', {LIFE_S})
+end
+"""
 _PUBLISH = (
-    _BEGUN
+    _ONCE
+    + _BEGUN
     + f"""
 local last = begun(KEYS[1], ARGV[1])
 local ms, seq = now(), epoch(last) * {EPOCH}
@@ -119,13 +129,21 @@ def _rank(entry_id: str) -> tuple[int, int]:
     return int(milliseconds), int(sequence)
 
 
+class News(NamedTuple):
+    """An entry for an organization; `once` is where the last number told is kept, and this one's number."""
+
+    organization_id: str
+    entry: Entry
+    once: tuple[str, int] | None = None
+
+
 class EventLog:
     """The streams of all organizations in one Redis; every method raises RedisAway when it does not answer."""
 
     def __init__(self, redis: Redis, *, window: int) -> None:
         # Channels, unlike keys, are shared by all databases of a Redis server.
         self._prefix = f"events:{redis.pool.connection_kwargs.get('db') or 0}:"
-        self._window = window
+        self._redis, self._window = redis, window
         self._publish, self._head, self._since, self._between = (
             redis.script(text, loses=False) for text in (_PUBLISH, _HEAD, _SINCE, _BETWEEN)
         )
@@ -144,9 +162,21 @@ class EventLog:
 
     def publish(self, organization_id: str, entry: Entry) -> str:
         """Append an entry, tell every process that listens, and return its id."""
-        told = [self.channel(organization_id), entry.audience, entry.event, entry.payload]
-        made: bytes = self._publish([_key(organization_id)], [_fresh(), self._window, *told])
-        return made.decode()
+        return str(self.publish_all([News(organization_id, entry)])[0])
+
+    def publish_all(self, news: Sequence[News]) -> list[str | None]:
+        """Append entries and tell every process that listens, all in one round trip.
+
+        Returns their ids, None for what stands in the log already.
+        """
+        made: list[bytes | None] = self._redis.together([self._ask(one) for one in news])
+        return [entry_id.decode() if entry_id else None for entry_id in made]
+
+    def _ask(self, news: News) -> Ask:
+        entry, (guard, number) = news.entry, news.once or (None, None)
+        keys = [_key(news.organization_id), *([guard] if guard else [])]
+        told = [self.channel(news.organization_id), entry.audience, entry.event, entry.payload]
+        return Ask(self._publish, keys, [_fresh(), self._window, *told, *([number] if guard else [])])
 
     def head(self, organization_id: str) -> str:
         """The id where the stream ends now; it is begun if there is none."""

@@ -63,7 +63,7 @@ def document(live_server: LiveServer) -> Document:
                     "checks": statuses(["2xx", "401"], ["400", "401", "404", "405", "415", "422"]),
                 },
                 # No schema can say which cursors we gave, nor that a range ends after it begins.
-                {"include-path-regex": "/audit$", "checks": statuses(["2xx", "404", "422"])},
+                {"include-path-regex": "/(audit|presence/history)$", "checks": statuses(["2xx", "404", "422"])},
                 # Of all that is wrong with a sign-up, only a role is not the caller's to choose; and a made-up
                 # invitation is sound as far as a schema can say.
                 {

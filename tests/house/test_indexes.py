@@ -1,15 +1,16 @@
 """Every query the code makes is served by an index: MongoDB's own profiler says so."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
 from devicehub.auth import sessions
-from devicehub.core import mongo
+from devicehub.core import clock, mongo
 from devicehub.core.actor import SYSTEM, Actor
-from devicehub.devices import purges
+from devicehub.devices import purges, sweeper
 from devicehub.jobs import service as jobs
 from devicehub.jobs import sweeping
 from devicehub.organizations import deletions
@@ -26,6 +27,7 @@ OURS = (
     "organization_deletions",
     "sessions",
     "devices",
+    "presence_history",
     "idempotency_keys",
     "jobs",
     "leases",
@@ -52,8 +54,8 @@ def test_every_query_is_served_by_an_index(client: FlaskClient, account: Any, pr
         collection = row["ns"].partition(".")[2]
         if collection in OURS and "planSummary" in row:
             plans.setdefault(collection, set()).add(row["planSummary"])
-    seen = {"users", "organizations", "organization_deletions", "sessions", "devices", "audit_entries", "jobs"}
-    assert seen <= set(plans), "the profiler saw nothing"
+    seen = {"users", "organizations", "organization_deletions", "sessions", "devices", "presence_history"}
+    assert seen | {"audit_entries", "jobs"} <= set(plans), "the profiler saw nothing"
     scans = {name: sorted(found) for name, found in plans.items() if any("COLLSCAN" in plan for plan in found)}
     assert scans == {}
 
@@ -72,6 +74,14 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     client.get(path)
     client.patch(path, json={"name": "Renamed"})
     client.post(f"{path}/heartbeat", json={})
+    client.post("/api/devices/heartbeats", json={"heartbeats": [{"deviceId": device}]})
+    client.post(f"{path}/heartbeat", json={"goodbye": True})
+    with clock.moved(timedelta(minutes=2)):
+        sweeper.sweep()
+    parts = [client.get(f"{path}/presence{part}") for part in ("", "/availability", "/history?limit=1")]
+    assert [answer.status_code for answer in parts] == [200, 200, 200]
+    cursor = parts[-1].json["pagination"]["nextCursor"]
+    assert client.get(f"{path}/presence/history?cursor={cursor}").status_code == 200
     client.get("/api/users/profile")
     client.patch("/api/users/profile", json={"name": "Grace"})
     client.patch("/api/users/preferences", json={"mail": {"report": False}})

@@ -5,6 +5,7 @@ from types import ModuleType
 
 import pytest
 
+from devicehub.features import doors
 from devicehub.jobs import registry
 from tests.jobs import deeds as declared
 
@@ -12,6 +13,7 @@ from tests.jobs import deeds as declared
 @pytest.fixture
 def deeds() -> Iterator[ModuleType]:
     """Declare the jobs of `deeds.py` for the length of a test."""
+    list(doors("jobs"))  # a door imported in between would declare its jobs once, and lose them below
     before = dict(registry._registered)
     declared.declare()
     yield declared

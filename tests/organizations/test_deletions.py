@@ -8,7 +8,6 @@ import pytest
 from bson import ObjectId
 from flask.testing import FlaskClient
 
-from devicehub.audit import service as audit
 from devicehub.core import redis
 from devicehub.core.actor import ROLES, Actor, Role
 from devicehub.core.events import Event
@@ -17,23 +16,22 @@ from devicehub.devices import jobs as device_jobs
 from devicehub.devices import purges
 from devicehub.devices import service as devices
 from devicehub.devices.models import Device
-from devicehub.jobs.models import Job
 from devicehub.jobs.registry import registered
-from devicehub.organizations import deletions, jobs
+from devicehub.organizations import deletions
 from devicehub.organizations import service as organizations
 from devicehub.organizations.errors import OrganizationNotFound
 from devicehub.organizations.models import Deletion, Organization
 from devicehub.organizations.schemas import DeletionSchema
 from devicehub.reactions import ON
 from tests.factories import Account, invite, join, let_redis_remember, make_account, make_device
+from tests.jobs.inline import run_due_jobs
 from tests.web.refusals import refused
 
 ClientOf = Callable[[Account], FlaskClient]
-DOORS = (jobs, device_jobs)  # that they are imported is what registers their jobs
 
 
-class Work:
-    """What a job is given."""
+class Again:
+    """What a job is given by whoever does it by hand, once more."""
 
     job_id, actor, attempt = "job", None, 1
 
@@ -47,12 +45,6 @@ class Work:
         pass
 
 
-def react(event: Event) -> None:
-    """Do the jobs that follow from an event."""
-    for name in ON[event.name]:
-        registered(name).work(Work(**event.data))
-
-
 @pytest.fixture
 def spare(account: Account) -> Account:
     """Another organization of the caller's, with two devices; the caller as they are there."""
@@ -61,6 +53,11 @@ def spare(account: Account) -> Account:
     for _ in range(2):
         make_device(there)
     return Account(account.email, there, account.access_token, account.refresh_token)
+
+
+def die(*_: Any, **__: Any) -> Any:
+    """What a process that is killed here does."""
+    raise KeyboardInterrupt
 
 
 def at(account: Account) -> str:
@@ -104,15 +101,18 @@ def test_what_belongs_to_it_goes_in_the_background_and_is_counted_once(
     make_device(spare.actor)
     told.clear()
     where = client.delete(at(spare)).headers["Location"]
+    [event] = [event for event in told if event.name == "organization.deleted"]
     assert devices_of(spare) == 3
-    for _ in range(2):  # a job may be done twice
-        react(told[-1])
-        receipt = client.get(where).json
-        assert receipt["status"] == "completed" and receipt["completedAt"] > receipt["createdAt"]
-        assert receipt["counts"] == {"organizations": 1, "devices": 3}
+    run_due_jobs()
+    receipt = client.get(where).json
+    assert receipt["status"] == "completed" and receipt["completedAt"] > receipt["createdAt"]
+    assert receipt["counts"] == {"organizations": 1, "devices": 3}
     assert DeletionSchema().validate(receipt) == {}
     assert (devices_of(spare), devices_of(account)) == (0, 1)
     assert not is_there(spare) and is_there(account)
+    for name in ON["organization.deleted"]:  # a job may be done twice
+        registered(name).work(Again(**event.data))
+    assert client.get(where).json == receipt
 
 
 @pytest.mark.actor()
@@ -121,7 +121,7 @@ def test_a_purge_that_broke_off_goes_on(spare: Account, account: Account, monkey
     receipt_id = deletions.delete(spare.actor)["receipt_id"]
     arguments = {"organization_id": spare.actor.organization_id, "receipt_id": receipt_id}
 
-    class Lost(Work):
+    class Lost(Again):
         def progress(self, step: str, done: int, total: int | None = None) -> None:
             raise KeyboardInterrupt
 
@@ -129,16 +129,15 @@ def test_a_purge_that_broke_off_goes_on(spare: Account, account: Account, monkey
         device_jobs.purge_organization(Lost(**arguments))
     assert devices_of(spare) == 1
     assert deletions.get(account.actor, receipt_id)["status"] == "pending"
-    device_jobs.purge_organization(Work(**arguments))
-    assert deletions.get(account.actor, receipt_id)["counts"] == {"devices": 2}
-    assert deletions.get(account.actor, receipt_id)["status"] == "pending"  # the other part still waits
+    device_jobs.purge_organization(Again(**arguments))
+    receipt = deletions.get(account.actor, receipt_id)
+    assert receipt["counts"] == {"devices": 2}
+    assert (receipt["status"], receipt["completed_at"]) == ("pending", None)  # the other part still waits
 
 
 def test_every_part_that_a_receipt_waits_for_has_its_job() -> None:
     """Or no deletion would ever be completed."""
     assert [name.partition(".")[0] for name in ON["organization.deleted"]] == list(deletions.PARTS)
-    for name in ON["organization.deleted"]:
-        assert registered(name)
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -228,33 +227,43 @@ def test_deleted_by_two_at_once_it_is_deleted_once(spare: Account, told: list[Ev
 
 
 @pytest.mark.actor()
-def test_a_job_looks_after_it_from_before_it_is_done(spare: Account, account: Account, told: list[Event]) -> None:
-    receipt_id = deletions.delete(spare.actor)["receipt_id"]
-    [job] = Job.objects(name="organizations.look_after_deletion")
-    assert job.arguments == {"receipt_id": receipt_id} and job.run_at > job.created_at
-    told.clear()
-    registered(job.name).work(Work(**job.arguments))  # as if whoever deleted it had died before telling of it
-    [event] = told
-    react(event)
+def test_whoever_dies_before_telling_of_it_is_taken_over_from(
+    spare: Account, account: Account, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as dying:
+        dying.setattr(deletions, "_tell", die)
+        with pytest.raises(KeyboardInterrupt):
+            deletions.delete(spare.actor)
+    receipt_id = str(Deletion.objects.get().id)
+    run_due_jobs()
+    assert deletions.get(account.actor, receipt_id)["status"] == "pending"
+    clock(61)
+    run_due_jobs()
     assert deletions.get(account.actor, receipt_id)["status"] == "completed"
+    assert devices_of(spare) == 0
+
+
+@pytest.mark.actor()
+def test_what_is_done_is_not_told_again(spare: Account, clock: Any, told: list[Event]) -> None:
+    deletions.delete(spare.actor)
+    run_due_jobs()
     told.clear()
-    registered(job.name).work(Work(**job.arguments))
-    assert told == []
+    clock(61)
+    [looked] = run_due_jobs("organizations.look_after_deletion")
+    assert looked.status == "completed" and told == []
 
 
 @pytest.mark.actor()
 def test_a_deletion_that_did_not_come_about_is_forgotten(
-    spare: Account, told: list[Event], monkeypatch: pytest.MonkeyPatch
+    spare: Account, clock: Any, told: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(*_: Any, **__: Any) -> Any:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(audit, "intended", die)
-    with pytest.raises(KeyboardInterrupt):
-        deletions.delete(spare.actor)
+    with monkeypatch.context() as dying:
+        dying.setattr(deletions, "_mark", die)
+        with pytest.raises(KeyboardInterrupt):
+            deletions.delete(spare.actor)
     told.clear()
-    [job] = Job.objects(name="organizations.look_after_deletion")
-    registered(job.name).work(Work(**job.arguments))
+    clock(61)
+    run_due_jobs()
     assert Deletion.objects.count() == 0 and is_there(spare) and told == []
 
 

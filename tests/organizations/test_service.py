@@ -3,13 +3,15 @@
 from dataclasses import replace
 
 import pytest
+from bson import ObjectId
 
+from devicehub.audit.models import AuditEntry
 from devicehub.core.actor import Actor
 from devicehub.core.errors import Forbidden, InsufficientRole
 from devicehub.core.paging import Page
 from devicehub.organizations import deletions, invitations, members
 from devicehub.organizations import service as organizations
-from devicehub.organizations.errors import DeletionNotFound, OrganizationNotFound
+from devicehub.organizations.errors import DeletionNotFound, LastOwner, OrganizationNotFound
 from tests.factories import Account, invite, join, make_account
 
 pytestmark = pytest.mark.actor()
@@ -110,3 +112,39 @@ def test_who_has_lost_their_right_in_this_moment_changes_nothing(actor: Actor, p
     assert [row["role"] for row in members.find(actor, Page())[0]][-1] == "viewer"
     assert invitations.find(actor, Page())[1] == 1
     assert organizations.get(actor).name != "Mine"
+
+
+def test_who_did_what_stands_in_the_trail_of_the_organization(actor: Actor) -> None:
+    """What is privileged with its intent, before and after; also what was refused, and after the end."""
+    there = organizations.require(actor, str(organizations.create_own(actor, {"name": "Engines"}).id))
+    guest = make_account()
+    organizations.update(there, {"name": "Looms"})
+    invited = invitations.create(there, email="grace@example.com", role="viewer")
+    invitations.revoke(there, invited["id"])
+    invitations.accept(guest.actor, invite(there, guest.email))
+    members.change_role(there, guest.actor.user_id, "admin")
+    with pytest.raises(LastOwner):
+        members.change_role(there, there.user_id, "viewer")
+    members.remove(there, guest.actor.user_id)
+    deletions.delete(there)
+    kept = AuditEntry.objects.visible_to(there).order_by("sequence").as_pymongo()
+    told = [(entry["action"], entry["outcome"]) for entry in kept if entry["outcome"] != "intended"]
+    assert told == [
+        ("organization.created", "done"),
+        ("organization.updated", "done"),
+        ("invitation.created", "done"),
+        ("invitation.revoked", "done"),
+        ("invitation.created", "done"),
+        ("invitation.accepted", "done"),
+        ("member.added", "done"),
+        ("member.role_changed", "done"),
+        ("member.role_changed", "failed"),
+        ("member.removed", "done"),
+        ("organization.deleted", "done"),
+    ]
+    intents = [entry for entry in kept if entry["outcome"] == "intended"]
+    assert len(intents) == len(told) - 2  # making one and being added need none
+    by_action = {entry["action"]: entry for entry in intents}
+    assert by_action["organization.updated"]["changes"] == {"name": "Looms"}
+    assert by_action["member.removed"]["target"] == guest.actor.user_id
+    assert by_action["invitation.accepted"]["actor_id"] == ObjectId(guest.actor.user_id)

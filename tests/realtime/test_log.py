@@ -7,7 +7,7 @@ from redis import Redis as Client
 
 from devicehub.core import redis
 from devicehub.core.redis import RedisAway
-from devicehub.realtime.log import CHUNK, EPOCH, LIFE_S, Entry, EventLog, NotKept, covers, epoch_of, is_id
+from devicehub.realtime.log import CHUNK, EPOCH, LIFE_S, Entry, EventLog, News, NotKept, covers, epoch_of, is_id
 from tests.conftest import Servers, wait_until
 from tests.realtime.conftest import ORGANIZATION, numbered
 
@@ -42,6 +42,17 @@ def test_a_subscriber_hears_what_the_stream_holds(log: EventLog, client: Client)
             log.publish(ORGANIZATION, numbered(number))
         heard = [_next_message(listener) for _ in range(5)]
     assert [Entry.from_message(message["data"]) for message in heard] == log.since(ORGANIZATION, seen)
+
+
+def test_what_is_numbered_is_told_once_and_nothing_from_before_it_any_more(log: EventLog) -> None:
+    seen = log.head(ORGANIZATION)
+    asked = [("told:a", 1), ("told:a", 1), ("told:b", 1), ("told:a", 3), ("told:a", 2), None]
+    news = [News(ORGANIZATION, numbered(number), once) for number, once in enumerate(asked)]
+    made = log.publish_all(news)
+    assert [entry_id is not None for entry_id in made] == [True, False, True, True, False, True]
+    kept = log.since(ORGANIZATION, seen)
+    assert [entry.id for entry in kept] == [entry_id for entry_id in made if entry_id]
+    assert [entry.payload for entry in kept] == [numbered(number).payload for number in (0, 2, 3, 5)]
 
 
 def _next_message(listener: Any) -> Any:
