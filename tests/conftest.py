@@ -1,5 +1,6 @@
 """The ground of every test: a real MongoDB and Redis for each parallel worker, emptied between tests."""
 
+import json
 import os
 import socket
 import subprocess
@@ -14,12 +15,14 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner, Result
 from flask import Flask
 from flask.testing import FlaskClient
 
+from devicehub import cli
 from devicehub.app import create_app
 from devicehub.core import clock as system_clock
-from devicehub.core import config, events, migrations, mongo, redis
+from devicehub.core import config, events, leases, logging, migrations, mongo, queue, redis
 from devicehub.core.actor import Actor
 from devicehub.core.config import Settings
 from devicehub.core.events import Event
@@ -34,8 +37,9 @@ SECRETS = {
 }
 # The limits have tests of their own; everywhere else they would only be in the way.
 NO_LIMITS = {
-    f"{name}_rate_limit": "1000000 per minute" for name in ("auth", "refresh", "device", "ingest", "general")
-}
+    f"{name}_rate_limit": "1000000 per minute"
+    for name in ("auth", "refresh", "device", "ingest", "invitation", "general")
+} | {"sockets_per_user": "1000", "streams_per_user": "1000"}
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 10, what: str = "") -> Any:
@@ -95,6 +99,7 @@ def settings(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Sett
         devicehub_var=tmp_path_factory.mktemp("var"),
         bcrypt_rounds=4,
         log_level="WARNING",
+        slow_request_ms=60_000,  # on a busy machine any request may be slow, and its line another
         **SECRETS,
         **NO_LIMITS,
     )
@@ -123,6 +128,16 @@ def empty() -> None:
             db[name].delete_many({})
     wait_until(redis.current().is_alive, what="Redis to be believed back")
     redis.current().client.flushdb()
+    queue.connect(config.current())  # it may still be taking a rest from an outage of the test before
+
+
+@contextmanager
+def holding(duty: str, holder: str) -> Iterator[None]:
+    """Take a duty away from whoever has it: in this block nobody else does it."""
+    db, until = mongo.database(), system_clock.now() + timedelta(hours=1)
+    db[leases.COLLECTION].update_one({"_id": duty}, {"$set": {"holder": holder, "until": until}}, upsert=True)
+    yield
+    leases.release(db, duty, holder)
 
 
 @pytest.fixture
@@ -166,6 +181,20 @@ def told(app: Flask) -> Iterator[list[Event]]:
 
 
 @pytest.fixture
+def logged(app: Flask, settings: Settings, tmp_path: Path) -> Iterator[Callable[..., list[dict[str, Any]]]]:
+    """What the process has logged since the test began; of one event if it is named: `logged("request")`."""
+    path = tmp_path / "log"
+    logging.setup(settings.model_copy(update={"log_file": path, "log_level": "INFO"}))
+
+    def read(event: str | None = None) -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        return [line for line in lines if event in (None, line["event"])]
+
+    yield read
+    logging.setup(settings)
+
+
+@pytest.fixture
 def account(app: Flask, request: pytest.FixtureRequest) -> Account | None:
     """Whom `@pytest.mark.actor(role=...)` names; nobody without it."""
     marker = request.node.get_closest_marker("actor")
@@ -196,6 +225,22 @@ def client_of(app: Flask) -> Callable[[Account], FlaskClient]:
         return client
 
     return make
+
+
+@pytest.fixture
+def typed(app: Flask, settings: Settings) -> Callable[..., Result]:
+    """Type a command (`typed("audit", "verify")`) and what it asks for; the application is the test's own."""
+
+    def run(*arguments: str, answer: str = "") -> Result:
+        return CliRunner().invoke(cli.whole(), arguments, input=answer, env=named(settings), obj=lambda _: app)
+
+    return run
+
+
+def named(settings: Settings) -> dict[str, str]:
+    """Settings as an environment."""
+    fields = settings.model_dump(mode="json", exclude_none=True, exclude={"allowed_origins", "log_file"})
+    return {name.upper(): str(value) for name, value in fields.items()}
 
 
 @dataclass
@@ -241,8 +286,7 @@ def live_server(serve: Callable[..., LiveServer]) -> LiveServer:
 def start_server(settings: Settings, environment: dict[str, str]) -> LiveServer:
     """Start an api process on the databases of `settings` and wait until it is ready."""
     port = free_port()
-    named = settings.model_dump(mode="json", exclude_none=True, exclude={"allowed_origins", "log_file"})
-    env = {**os.environ, **{name.upper(): str(value) for name, value in named.items()}, "PORT": str(port)}
+    env = {**os.environ, **named(settings), "PORT": str(port)}
     command = [sys.executable, "-m", "gunicorn", "-c", "devicehub/web/gunicorn.py", "wsgi:app"]
     process = subprocess.Popen(command, cwd=ROOT, env=env | environment)
     url = f"http://127.0.0.1:{port}"

@@ -7,13 +7,17 @@ from typing import Any
 from bson import ObjectId
 from flask import Flask
 
-from devicehub.auth import resets, standing
+from devicehub.auth import email_change, resets, sessions, standing
 from devicehub.auth import service as auth
-from devicehub.core import clock
+from devicehub.auth.models import Session
+from devicehub.core import clock, redis
 from devicehub.core.actor import Actor, Role
 from devicehub.devices import service as devices
 from devicehub.mail.models import Mail
+from devicehub.organizations import deletions, invitations
+from devicehub.organizations import service as organizations
 from devicehub.organizations.models import Member, Organization
+from devicehub.users.models import User
 from devicehub.web import identity
 
 app: Flask = None  # type: ignore[assignment]  # set by conftest.py: tokens are signed by the application
@@ -36,11 +40,17 @@ class Account:
 
 
 def make_account(
-    *, role: Role = "owner", organization_id: str | None = None, name: str = "Ada Lovelace"
+    *,
+    role: Role = "owner",
+    organization_id: str | None = None,
+    name: str = "Ada Lovelace",
+    platform_admin: bool = False,
 ) -> Account:
     """A new person, signed in; with another role than owner, or a given organization, as a member of that."""
     email = f"person{next(_numbers)}@example.com"
     made = auth.sign_up(name=name, email=email, password=PASSWORD)
+    if platform_admin:
+        User.objects(id=made.user.id).update_one(set__role="admin")
     if role != "owner" and organization_id is None:
         organization_id = make_account().actor.organization_id
     if organization_id is not None:
@@ -58,9 +68,55 @@ def join(account: Account, organization_id: str, *, role: Role) -> None:
     standing.forget_user(account.actor.user_id)
 
 
+def invite(actor: Actor, email: str, *, role: Role = "viewer") -> str:
+    """Invite somebody into the actor's organization; the token as it is mailed."""
+    made = invitations.create(actor, email=email, role=role)
+    token: str = Mail.objects(key=f"invitation:{made['id']}").first().data["token"]
+    return token
+
+
+def make_one_of_each(account: Account) -> dict[str, str]:
+    """Something of an owner's for every operation to be tried on: ids by the names that paths give them.
+
+    And the tokens that are mailed to them: of an invitation elsewhere, and for another address. The owner belongs to two organizations, so that one may be deleted.
+    """
+    made = invitations.create(account.actor, email=f"guest{next(_numbers)}@example.com", role="viewer")
+    gone, _ = (organizations.create_own(account.actor, {"name": name}) for name in ("Gone", "Spare"))
+    receipt = deletions.delete(organizations.require(account.actor, str(gone.id)))
+    return {
+        "email_token": email_token(account),
+        "invitation_token": invite(make_account().actor, account.email),
+        "organization_id": account.actor.organization_id,
+        "user_id": make_account(role="viewer", organization_id=account.actor.organization_id).actor.user_id,
+        "invitation_id": made["id"],
+        "receipt_id": receipt["receipt_id"],
+        "device_id": make_device(account.actor)["id"],
+        "session_id": str(account.actor.session_id),
+    }
+
+
+def go_on_in(account: Account, organization_id: str) -> Account:
+    """Somebody's session, renewed with another of their organizations as the active one."""
+    session = Session.objects(id=ObjectId(account.actor.session_id))
+    session.update_one(set__organization_id=ObjectId(organization_id))
+    return _signed(account.email, sessions.rotate(account.refresh_token, ip="127.0.0.1", user_agent="tests"))
+
+
+def let_redis_remember(account: Account) -> None:
+    """What somebody may do, as if nothing of it had changed for a minute."""
+    key = f"user:{account.actor.user_id}"
+    redis.current().client.delete(key)
+    with app.app_context():
+        identity.authenticate(account.access_token)
+    assert account.actor.organization_id.encode() in (redis.current().client.get(key) or b"")
+
+
 def log_in(email: str) -> Account:
     """A new session of somebody who has signed up."""
-    grant = auth.log_in(email=email, password=PASSWORD, ip="127.0.0.1", user_agent="tests")
+    return _signed(email, auth.log_in(email=email, password=PASSWORD, ip="127.0.0.1", user_agent="tests"))
+
+
+def _signed(email: str, grant: sessions.Grant) -> Account:
     with app.app_context():
         token = identity.mint(grant)
         return Account(email, identity.authenticate(token), token, grant.refresh_token)
@@ -71,6 +127,14 @@ def make_code(email: str) -> tuple[str, str]:
     challenge_id = resets.begin(email)
     resets.send_code(challenge_id, attempt=1)
     return challenge_id, Mail.objects(key=f"otp:{challenge_id}:1").first().data["code"]
+
+
+def email_token(account: Account, email: str | None = None) -> str:
+    """The token that is mailed to somebody's new address, once they have asked for it."""
+    email = email or f"person{next(_numbers)}@example.com"
+    email_change.ask(account.actor, email=email, current_password=PASSWORD)
+    mail = Mail.objects(kind="email_change", to=email).order_by("-id").first()
+    return str(mail.data["token"])
 
 
 def make_device(actor: Actor, **fields: Any) -> dict[str, Any]:

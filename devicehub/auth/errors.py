@@ -4,7 +4,8 @@ Unauthenticated
 ├── InvalidCredentials
 ├── InvalidOtp, InvalidResetToken                             of one who has lost the password
 ├── InvalidToken, TokenExpired, TokenRevoked, TokenStale      of an access token
-└── InvalidRefreshToken, RefreshTokenReused                   of a refresh token
+├── InvalidRefreshToken, RefreshTokenReused                   of a refresh token
+└── InvalidEmailToken                                         of a link that was mailed
 """
 
 from devicehub.core.errors import (
@@ -88,6 +89,12 @@ class SessionNotFound(NotFound):
     detail = "No live session {session_id} of yours."
 
 
+class InvalidEmailToken(Unauthenticated):
+    code = "INVALID_EMAIL_TOKEN"
+    title = "Invalid e-mail token"
+    detail = "This link has been used or has lapsed, or a newer one was sent; ask for the change again."
+
+
 class NotAMember(Forbidden):
     code = "NOT_A_MEMBER"
     title = "Not a member"
@@ -103,6 +110,13 @@ class EmailAlreadyExists(Conflict):
     code = "EMAIL_ALREADY_EXISTS"
     title = "E-mail already exists"
     detail = "An account with this e-mail address exists already."
+
+
+class TooManyEmailChanges(DeviceHubError):
+    status = 429
+    code = "AUTH_RATE_LIMIT_EXCEEDED"
+    title = "Rate limit exceeded"
+    detail = "You have asked for another address too often; `Retry-After` says when to come back."
 
 
 class UnfitPassword(InvalidInput):

@@ -1,7 +1,10 @@
 """The end of sessions and of single tokens: at once and everywhere, MongoDB first, then what remembers it."""
 
+from collections.abc import Iterator
+
 from bson import ObjectId
 
+from devicehub.audit import service as audit
 from devicehub.auth import refresh_tokens, standing
 from devicehub.auth.errors import InvalidRefreshToken, SessionNotFound
 from devicehub.auth.models import Session
@@ -12,6 +15,7 @@ from devicehub.users.models import User
 
 # A session is granted at most 30 access tokens a minute of 15 minutes each: the last 500 are all that may live.
 MOST_REVOKED = 500
+BATCH = 500
 
 
 def end_by_token(token: str) -> None:
@@ -45,6 +49,17 @@ def end_rest(user_id: str, reason: str, *, but: str | None = None) -> int:
     count = end_these(list(Session.objects.live_of(user_id).filter(id__nin=kept).scalar("id")), reason)
     standing.forget_user(user_id)
     return count
+
+
+def end_everyones() -> Iterator[int]:
+    """End every session there is, a batch at a time; tells of each batch how many it ended."""
+    live = Session.objects.live().order_by("id")
+    batch = list(live.limit(BATCH).scalar("id"))
+    while batch:
+        with audit.gathered():
+            ended = end_these(batch, "revoked_all")
+        yield ended
+        batch = list(live.filter(id__gt=batch[-1]).limit(BATCH).scalar("id"))
 
 
 def revoke_token(actor: Actor, session_id: str, token_id: str) -> None:

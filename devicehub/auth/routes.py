@@ -3,14 +3,26 @@
 from contextlib import suppress
 from typing import Any
 
-from flask import Response
+from flask import Blueprint as FlaskBlueprint
+from flask import Response, render_template, request
 from flask.views import MethodView
 
-from devicehub.auth import errors, password_routes, refresh_tokens, revocation, schemas, sessions
+from devicehub.auth import (
+    email_change,
+    errors,
+    password_routes,
+    refresh_tokens,
+    revocation,
+    schemas,
+    sessions,
+)
 from devicehub.auth import service as auth
 from devicehub.auth.sessions import Grant
+from devicehub.core import crypto
 from devicehub.core.errors import Busy, Forbidden, Unauthenticated
 from devicehub.organizations import service as organizations
+from devicehub.organizations.errors import InvitationNotFound, OrganizationNotFound, TooMany
+from devicehub.users.service import UserNotFound
 from devicehub.web import cookies, identity, tokens
 from devicehub.web.blueprint import Blueprint
 from devicehub.web.pagination import take_page
@@ -19,6 +31,12 @@ from devicehub.web.schemas import PageQuerySchema
 
 blp = Blueprint("auth", __name__, url_prefix="/api/auth", description="Accounts, sessions and tokens.")
 blueprints = (blp, password_routes.blp)
+pages = FlaskBlueprint("account_pages", __name__, template_folder="pages")
+
+_PAGE_POLICY = (
+    "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 
 @blp.route("/signup")
@@ -27,10 +45,14 @@ class SignUp(MethodView):
     @blp.arguments(schemas.SignUpSchema)
     @blp.response(201, schemas.SignedUpSchema)
     @blp.raises(errors.EmailAlreadyExists, errors.RoleNotYours, errors.UnfitPassword, Busy)
+    @blp.raises(InvitationNotFound, TooMany)
     def post(self, account: dict[str, Any]) -> dict[str, Any]:
-        """Make an account and its organization"""
+        """Make an account and its organization
+
+        With the token of an invitation to its address it joins that organization instead.
+        """
         made = auth.sign_up(**account)
-        return {"user": made.user, "organization": organizations.describe(made.organization, "owner")}
+        return {"user": made.user, "organization": organizations.describe(made.organization, made.role)}
 
 
 @blp.route("/login")
@@ -75,7 +97,7 @@ class SwitchOrganization(MethodView):
     @blp.arguments(schemas.SwitchSchema)
     @blp.response(200, schemas.TokensSchema, headers=tokens.SET_COOKIE)
     @tokens.granted
-    @blp.raises(Forbidden, organizations.OrganizationNotFound)
+    @blp.raises(Forbidden, OrganizationNotFound)
     def post(self, body: dict[str, Any]) -> Grant:
         """Make another of one's organizations the active one of this session
 
@@ -174,3 +196,42 @@ class Revoke(MethodView):
             return
         if claims["sub"] == actor.user_id:
             revocation.revoke_token(actor, claims["sid"], claims["jti"])
+
+
+@blp.route("/email/change")
+class EmailChange(MethodView):
+    @blp.guard(limit="auth")
+    @blp.arguments(schemas.EmailChangeSchema)
+    @blp.response(202, schemas.EmailChangeAskedSchema)
+    @blp.raises(errors.InvalidCredentials, errors.AccountLocked, errors.TooManyEmailChanges, UserNotFound, Busy)
+    def post(self, wish: dict[str, Any]) -> dict[str, int]:
+        """Ask for another e-mail address
+
+        A link is mailed to the new address. Nothing changes until it is confirmed; the answer is the same whether
+        or not the address has an account.
+        """
+        email_change.ask(identity.current_actor(), **wish)
+        return {"expires_in": int(email_change.LIFE.total_seconds())}
+
+
+@blp.route("/email/confirm")
+class EmailConfirmation(MethodView):
+    @blp.public(limit="auth")
+    @blp.arguments(schemas.EmailTokenSchema)
+    @blp.response(200, schemas.EmailChangedSchema)
+    @blp.raises(errors.InvalidEmailToken, errors.EmailAlreadyExists)
+    def post(self, body: dict[str, Any]) -> dict[str, str]:
+        """Confirm one's new e-mail address
+
+        The mailed token suffices; the address before is told. Sessions go on.
+        """
+        return {"email": email_change.confirm(body["token"], ip=request.remote_addr)}
+
+
+@pages.get("/confirm-email", strict_slashes=True)  # its address of the API is relative
+def confirm_email() -> Response:
+    nonce = crypto.random_token(16)
+    response = Response(render_template("confirm_email.html", nonce=nonce))
+    response.headers["Content-Security-Policy"] = _PAGE_POLICY.format(nonce=nonce)
+    response.headers["Cache-Control"] = "no-store"
+    return response

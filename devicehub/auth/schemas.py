@@ -35,6 +35,13 @@ class SignUpSchema(Schema):
     email = _email()
     password = _new_password("correct horse battery")
     organization_name = Text(100, shortest=2, metadata={"example": "Analytical Engines"})
+    invitation_token = fields.String(
+        validate=validate.Length(max=512),
+        metadata={
+            "description": "Joins the organization that invites this address, instead of making one.",
+            "example": "dhi_kJ0VbZ1nqk4u...",
+        },
+    )
     role = fields.String(
         metadata={"description": "Accepted as `user` and ignored; anything else is 403.", "enum": ["user"]}
     )
@@ -150,3 +157,26 @@ class ResetTokenSchema(Schema):
 class PasswordResetSchema(Schema):
     reset_token = fields.String(required=True, validate=validate.Length(max=512), metadata=_RESET_TOKEN)
     new_password = _new_password("staple battery horse")
+
+
+class EmailChangeSchema(Schema):
+    email = _email()
+    current_password = _password()
+
+
+class EmailChangeAskedSchema(Schema):
+    expires_in = fields.Integer(
+        required=True, metadata={"description": "For how many seconds the mailed link is good.", "example": 86400}
+    )
+
+
+class EmailTokenSchema(Schema):
+    token = fields.String(
+        required=True,
+        validate=validate.Length(max=200),
+        metadata={"description": "From the mailed link, after its #.", "example": "dhe_65f0..._3Xl..."},
+    )
+
+
+class EmailChangedSchema(Schema):
+    email = fields.String(required=True, metadata={"description": "One's address from now on."} | _ADDRESS)

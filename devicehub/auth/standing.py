@@ -1,12 +1,12 @@
 """What an access token is worth right now: does its session live, and what may its user do.
 
-MongoDB is the truth. Redis remembers an answer for 30 s; an end or a change is written over it for 60 s, so that
-a look-up that raced it cannot revive what it saw before. Without Redis every question goes to MongoDB; and what
-was remembered before an outage is not believed after it, for the end of a session may have been lost in between:
-each answer carries the name of its Redis and the cache's epoch, which whoever lost a call raises.
+MongoDB is the truth; Redis remembers an answer for 30 s, and an end or a change is written over it
+(`core/remembered.py`). Without Redis every question goes to MongoDB; and what was remembered before an outage is
+not believed after it, for the end of a session may have been lost in between: each answer carries the name of its
+Redis and the cache's epoch, which whoever lost a call raises.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,19 +17,12 @@ from pymongo.errors import PyMongoError
 
 from devicehub.auth.errors import InvalidToken, TokenExpired, TokenRevoked, TokenStale
 from devicehub.auth.models import Session
-from devicehub.core import cache, clock, ids, redis
-from devicehub.core.actor import Actor
+from devicehub.core import cache, clock, ids, redis, remembered
+from devicehub.core.actor import Actor, Role
 from devicehub.core.redis import RedisAway
 from devicehub.organizations import service as organizations
+from devicehub.users import service as users
 from devicehub.users.models import User
-
-REMEMBERED_S, OVERWRITTEN_S = 30, 60
-_ENDED, _CHANGED = b"ended", b"changed"
-# Over nothing, or over what is remembered from before an outage; never over a word.
-_REMEMBER = """
-local known = redis.call('GET', KEYS[1])
-if known ~= ARGV[3] and known ~= ARGV[4] then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end
-"""
 
 SEEN_EVERY = timedelta(minutes=1)
 
@@ -70,39 +63,37 @@ def confirm(actor: Actor) -> None:
 
     Raises TokenExpired, TokenRevoked or TokenStale.
     """
+    if present(actor).get(actor.organization_id) != actor.role:
+        raise TokenStale()
+
+
+def present(actor: Actor) -> Mapping[str, Role]:
+    """The organizations of an identified caller now, and the role in each.
+
+    Raises TokenExpired or TokenRevoked.
+    """
     if actor.token_ends_at is not None and actor.token_ends_at <= clock.now():
         raise TokenExpired()
     session, user = _look_up(actor.session_id or "", actor.user_id)
     if session is None or user is None or actor.token_id in session["revoked"]:
         raise TokenRevoked()
-    if user["memberships"].get(actor.organization_id) != actor.role:
-        raise TokenStale()
+    memberships: Mapping[str, Role] = user["memberships"]
+    return memberships
 
 
 def end_sessions(session_ids: Iterable[str]) -> None:
     """Let nobody believe any longer that these sessions live."""
-    _overwrite([f"sess:{session_id}" for session_id in session_ids], _ENDED)
+    remembered.overwrite([f"sess:{session_id}" for session_id in session_ids], remembered.ENDED)
 
 
 def forget_session(session_id: str) -> None:
     """Something about this session has changed: ask MongoDB."""
-    _overwrite([f"sess:{session_id}"], _CHANGED)
+    remembered.overwrite([f"sess:{session_id}"], remembered.CHANGED)
 
 
 def forget_user(user_id: str) -> None:
     """What this user may do has changed: ask MongoDB."""
-    _overwrite([f"user:{user_id}"], _CHANGED)
-
-
-def _overwrite(keys: list[str], word: bytes) -> None:
-    def ask(client: Any) -> None:
-        pipe = client.pipeline(transaction=False)
-        for key in keys:
-            pipe.set(key, word, ex=OVERWRITTEN_S)
-        pipe.execute()
-
-    with suppress(RedisAway):  # without Redis what is remembered goes by itself within 30 s
-        redis.current().call(ask)
+    users.forget([user_id])
 
 
 def _look_up(session_id: str, user_id: str) -> tuple[State | None, State | None]:
@@ -112,7 +103,7 @@ def _look_up(session_id: str, user_id: str) -> tuple[State | None, State | None]
         stamp, session, user = _remembered(keys)
     except RedisAway:
         return _read_session(session_id), _read_user(user_id)
-    if session == _ENDED:
+    if session == remembered.ENDED:
         return None, None
     return (
         _recall(session, stamp) or _learn(keys[0], stamp, _read_session(session_id)),
@@ -136,9 +127,7 @@ def _recall(value: bytes | None, stamp: bytes) -> State | None:
 
 def _learn(key: str, stamp: bytes, state: State | None) -> State | None:
     if state is not None:
-        with suppress(RedisAway):
-            words = (_ENDED, _CHANGED)
-            redis.current().script(_REMEMBER)([key], [stamp + orjson.dumps(state), REMEMBERED_S, *words])
+        remembered.keep(key, stamp + orjson.dumps(state))
     return state
 
 

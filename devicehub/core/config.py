@@ -4,12 +4,16 @@ import json
 import os
 import re
 import secrets
+from email.headerregistry import Address
+from email.utils import getaddresses
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from devicehub.core import running
 
 SHORTEST_SECRET = 32
 SAMPLE_SECRETS = re.compile(r"change[-_ ]?me|secret[-_ ]?key|example|your[-_ ]|sample|password|default", re.I)
@@ -25,6 +29,14 @@ def _size(value: Any) -> Any:
     if not match:
         raise ValueError("write a size such as 10mb, 512kb or 1048576")
     return int(match[1]) * {"b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}[match[2] or "b"]
+
+
+def _duration(value: Any) -> Any:
+    """`90`, `90s`, `15m`, `24h` or `7d`, in seconds."""
+    match = re.fullmatch(r"(\d+)\s*([smhd])?", str(value).strip().lower())
+    if not match:
+        raise ValueError("write a time such as 90s, 15m, 24h or 7d")
+    return int(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[match[2] or "s"]
 
 
 def _words(value: Any) -> Any:
@@ -52,6 +64,26 @@ def _address(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _has_host(value: str) -> str:
+    """A URL whose host and port can be connected to, or none."""
+    parts = urlsplit(value)
+    if value and (not parts.hostname or parts.port == 0):
+        raise ValueError("write an address such as smtp://user:password@mail.example.org:587")
+    return value
+
+
+def _sender(value: str) -> str:
+    """Whom mails come from, as a header may say it."""
+    try:
+        [(name, address)] = getaddresses([value])
+        Address(display_name=name, addr_spec=address)
+        if not value.isprintable():
+            raise ValueError
+    except Exception as error:  # the parser of the standard library has many ways to say no
+        raise ValueError("write a sender such as DeviceHub <no-reply@example.org>") from error
+    return value
+
+
 def _limit(window: str) -> BeforeValidator:
     """`5` (of the class's own window) or `5 per minute`."""
 
@@ -65,9 +97,13 @@ def _limit(window: str) -> BeforeValidator:
 
 
 Size = Annotated[int, BeforeValidator(_size)]
+Duration = Annotated[int, BeforeValidator(_duration), Field(ge=1)]
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_words)]
 MongoAddress = Annotated[str, _address("mongodb://", "mongodb+srv://")]
 RedisAddress = Annotated[str, _address("redis://", "rediss://", "unix://")]
+SmtpAddress = Annotated[str, _address("smtp://", "smtps://"), AfterValidator(_has_host)]
+WebAddress = Annotated[str, _address("http://", "https://")]
+Sender = Annotated[str, AfterValidator(_sender)]
 PerMinute = Annotated[str, _limit("minute")]
 PerHour = Annotated[str, _limit("hour")]
 
@@ -120,11 +156,20 @@ class Settings(BaseSettings):
     device_rate_limit: PerMinute = "100 per minute"
     ingest_rate_limit: PerMinute = "120 per minute"
     web_concurrency: int = Field(1, ge=1)
+    invitation_rate_limit: PerHour = "30 per hour"
     general_rate_limit: PerMinute = "200 per minute"
 
     cache_devices_ttl: int = Field(1800, ge=1)
     cache_profile_ttl: int = Field(900, ge=1)
+    sockets_per_user: int = Field(10, ge=1)
+    streams_per_user: int = Field(5, ge=1)
     event_window: int = Field(10_000, ge=1)
+    job_lease_seconds: int = Field(30, ge=3)
+    device_inactive_after: Duration = 86_400
+
+    smtp_url: SmtpAddress = ""
+    mail_from: Sender = "DeviceHub <no-reply@localhost>"
+    public_url: WebAddress = ""
 
     @model_validator(mode="after")
     def _refuse_what_is_unsafe(self) -> Self:
@@ -135,6 +180,8 @@ class Settings(BaseSettings):
                 _refuse_weak("JWT_SECRET_PREVIOUS", self.jwt_secret_previous)
             if "*" in self.allowed_origins:
                 raise ValueError("ALLOWED_ORIGINS must name the origins in production; * would let any page in")
+            if self.smtp_url and not self.public_url:
+                raise ValueError("PUBLIC_URL is not set; the links in mails would lead nowhere")
         present = [s for s in (self.jwt_secret, self.jwt_refresh_secret, self.jwt_secret_previous) if s]
         if len(set(present)) != len(present):
             raise ValueError("JWT_SECRET, JWT_REFRESH_SECRET and JWT_SECRET_PREVIOUS must all differ")
@@ -147,6 +194,11 @@ class Settings(BaseSettings):
         return self.app_env == "development"
 
     @property
+    def public_address(self) -> str:
+        """Where links in mails lead, without a slash at its end."""
+        return self.public_url.rstrip("/") or f"http://127.0.0.1:{self.port}"
+
+    @property
     def redis_address(self) -> str:
         """REDIS_URL, or the URL that REDIS_HOST and its companions spell; empty when neither is set."""
         if self.redis_url or not self.redis_host:
@@ -155,7 +207,7 @@ class Settings(BaseSettings):
         return f"redis://{password}{self.redis_host}:{self.redis_port}/{self.redis_db}"
 
 
-AnySettings = TypeVar("AnySettings", bound=Settings)
+AnySettings = TypeVar("AnySettings", bound=BaseSettings)
 
 
 def _refuse_weak(name: str, secret: str) -> None:
@@ -195,6 +247,37 @@ def load(**overrides: Any) -> Settings:
         missing_ones = {name: value for name, value in kept.items() if not getattr(settings, name)}
         settings = settings.model_copy(update=missing_ones)
     return settings
+
+
+class _Place(BaseSettings):
+    """What tells a command which DeviceHub it is for, whatever else is set or missing."""
+
+    model_config = Settings.model_config
+
+    app_env: str = ""
+    devicehub_var: Path = Path("var")
+    mongodb_uri: str = ""
+    redis_url: str = ""
+    redis_host: str = ""
+    port: str = ""
+
+
+def load_for_command() -> Settings:
+    """The settings of a command: what is set here, and where a server is not, those of the `make run` beside it.
+
+    A command says what it has to say by itself, so of its log only warnings are shown, unless LOG_LEVEL is set.
+    """
+    place = read(_Place)
+    is_complete = place.mongodb_uri and (place.redis_url or place.redis_host)
+    run = {} if is_complete else running.environment_of(place.devicehub_var)
+    if not run and not place.mongodb_uri:
+        raise ConfigurationError(
+            f"MONGODB_URI is not set, and no `make run` goes on in {place.devicehub_var}: set it, or start one."
+        )
+    told = {name.lower(): value for name, value in run.items() if name.lower() not in place.model_fields_set}
+    settings = load(**told)
+    is_chosen = "log_level" in settings.model_fields_set
+    return settings if is_chosen else settings.model_copy(update={"log_level": "WARNING"})
 
 
 _current: Settings | None = None

@@ -58,6 +58,12 @@ class InvalidInput(DeviceHubError):
     detail = "The request does not have the form this operation takes; `errors` says where."
 
 
+class InvalidDateRange(InvalidInput):
+    code = "INVALID_DATE_RANGE"
+    title = "Invalid date range"
+    detail = "The range ends before it begins."
+
+
 class Unauthenticated(DeviceHubError):
     status = 401
     code = "AUTHENTICATION_REQUIRED"

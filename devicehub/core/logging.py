@@ -13,7 +13,7 @@ from devicehub.core.config import Settings
 
 _SECRET = re.compile(r"password|token|secret|otp|authorization|cookie|key", re.I)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]")
-_MASK = "***"
+MASK = "***"
 
 
 def setup(settings: Settings) -> None:
@@ -55,16 +55,19 @@ def _handler(handler: logging.Handler, shared: list[Processor], *, pretty: bool)
     return handler
 
 
+def is_secret(name: str) -> bool:
+    """Whether what is called `name` is nobody's to read."""
+    return _SECRET.search(name) is not None
+
+
 def mask(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Hide the values of keys that name a secret, however deep they lie."""
     return {name: _masked(name, value) for name, value in event.items()}
 
 
 def _masked(name: str, value: Any) -> Any:
-    if name.startswith("_"):  # structlog's own
-        return value
-    if _SECRET.search(name):
-        return _MASK
+    if is_secret(name):
+        return MASK
     if isinstance(value, dict):
         return {str(inner): _masked(str(inner), part) for inner, part in value.items()}
     if isinstance(value, list | tuple):

@@ -8,20 +8,22 @@ from flask.views import MethodView
 from marshmallow import ValidationError
 
 from devicehub.core.errors import DeviceHubError, InvalidInput
-from devicehub.devices import heartbeats, schemas
+from devicehub.devices import heartbeats, history, schemas, views
 from devicehub.devices import service as devices
 from devicehub.devices.errors import DeviceNotFound, DeviceNotYours, DuplicateSerialNumber
 from devicehub.web import conditional, idempotency
 from devicehub.web.blueprint import Blueprint
 from devicehub.web.errors import problem_of
 from devicehub.web.identity import current_actor
-from devicehub.web.pagination import take_page
+from devicehub.web.pagination import cursor_list, take_cursor, take_page
 from devicehub.web.responses import json_response
+from devicehub.web.schemas import CursorQuerySchema
 
 blp = Blueprint("devices", __name__, url_prefix="/api/devices", description="Devices and their signs of life.")
 
 _LOCATION = {"Location": {"schema": {"type": "string"}, "description": "Where the new device is."}}
 _new_device = schemas.NewDeviceSchema()
+_heartbeat = schemas.DeviceHeartbeatSchema()
 
 
 @blp.route("")
@@ -111,15 +113,84 @@ class Heartbeat(MethodView):
     @blp.arguments(schemas.HeartbeatSchema, required=False)
     @blp.response(200, schemas.HeartbeatResultSchema)
     @blp.raises(DeviceNotFound)
-    def post(self, told: dict[str, Any], device_id: str) -> heartbeats.Beat:
+    def post(self, told: dict[str, Any], device_id: str) -> Any:
         """Tell that a device lives"""
-        return heartbeats.beat(current_actor(), device_id, told)
+        return json_response(views.beat(heartbeats.beat(current_actor(), device_id, told)), 200)
+
+
+@blp.route("/heartbeats")
+class Heartbeats(MethodView):
+    @blp.guard("operator", limit="ingest")
+    @blp.arguments(schemas.HeartbeatsSchema)
+    @blp.response(200, schemas.HeartbeatsResultSchema)
+    def post(self, batch: dict[str, Any]) -> Any:
+        """Tell that up to 500 devices live
+
+        For a gateway. Each is judged by itself; the answer tells of each what came of it.
+        """
+        outcomes: dict[int, Any] = {}
+        sound: dict[int, tuple[str, dict[str, Any]]] = {}
+        for index, raw in enumerate(batch["heartbeats"]):
+            try:
+                told = _heartbeat.load(raw)
+                sound[index] = told.pop("device_id"), told
+            except ValidationError as error:
+                outcomes[index] = InvalidInput(errors=_by_field(error))
+        outcomes |= zip(sound, heartbeats.beat_all(current_actor(), list(sound.values())), strict=True)
+        items = [_heard(index, outcomes[index]) for index in sorted(outcomes)]
+        accepted = sum(item["status"] == 200 for item in items)
+        return json_response({"accepted": accepted, "rejected": len(items) - accepted, "items": items}, 200)
+
+
+@blp.route("/<id:device_id>/presence")
+class Presence(MethodView):
+    @blp.guard(limit="device")
+    @blp.response(200, schemas.PresenceSchema)
+    @blp.raises(DeviceNotFound)
+    def get(self, device_id: str) -> dict[str, Any]:
+        """Explain a device's presence"""
+        return history.explain(current_actor(), device_id)
+
+
+@blp.route("/<id:device_id>/presence/history")
+class PresenceHistory(MethodView):
+    @blp.guard(limit="device")
+    @blp.arguments(CursorQuerySchema, location="query")
+    @blp.response(200, schemas.PresenceChangeListSchema)
+    @blp.raises(DeviceNotFound)
+    def get(self, query: dict[str, Any], device_id: str) -> dict[str, Any]:
+        """List the changes of a device's presence
+
+        Newest first, of the last 90 days.
+        """
+        of = ("presence", device_id)
+        return cursor_list(history.find(current_actor(), device_id, take_cursor(query, *of)), *of)
+
+
+@blp.route("/<id:device_id>/presence/availability")
+class PresenceAvailability(MethodView):
+    @blp.guard(limit="device")
+    @blp.arguments(schemas.AvailabilityQuerySchema, location="query")
+    @blp.response(200, schemas.AvailabilitySchema)
+    @blp.raises(DeviceNotFound)
+    def get(self, query: dict[str, Any], device_id: str) -> history.Availability:
+        """Tell how long a device was online
+
+        Exactly, from the changes of its presence.
+        """
+        return history.availability(current_actor(), device_id, query["range"])
 
 
 def _item(index: int, outcome: Any) -> dict[str, Any]:
     if isinstance(outcome, DeviceHubError):
         return {"index": index, "status": outcome.status, "error": problem_of(outcome)}
     return {"index": index, "status": 201, "device": outcome}
+
+
+def _heard(index: int, outcome: heartbeats.Outcome) -> dict[str, Any]:
+    if isinstance(outcome, DeviceHubError):
+        return _item(index, outcome)
+    return {"index": index, "status": 200, "heartbeat": views.beat(outcome)}
 
 
 def _by_field(error: ValidationError) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from bson import ObjectId
 from mongoengine.errors import NotUniqueError
 from pymongo.errors import BulkWriteError
 
+from devicehub.audit import service as audit
 from devicehub.core import cache, clock, config, crypto, ids, live
 from devicehub.core.actor import Actor
 from devicehub.core.cache import Cached
@@ -20,9 +21,10 @@ from devicehub.core.live import Value
 from devicehub.core.paging import Page
 from devicehub.devices import views
 from devicehub.devices.errors import DeviceNotFound, DeviceNotYours, DuplicateSerialNumber
-from devicehub.devices.models import Device
+from devicehub.devices.models import Device, PresenceChange
 
 NOUN = "devices"
+DEFAULT_INTERVAL_S = 60
 _SORT_FIELDS = {"name": "name_key", "createdAt": "created_at", "lastActiveAt": "last_active_at"}
 _DUPLICATE_KEY = 11000
 
@@ -167,11 +169,10 @@ def create_many(
     for index, failure in failures.items():
         is_there = "_id" in failure["keyPattern"]  # made by the first of two that are the same
         made[index] = _found(actor, rows[index]["_id"]) if is_there else DuplicateSerialNumber()
-    for one in made:
-        if not isinstance(one, DeviceHubError):
-            _tell(
-                "device.created", actor, one, changes={}
-            )  # again, for one that is there: who made it may have died
+    with audit.gathered():
+        for one in made:
+            if not isinstance(one, DeviceHubError):  # again, for one that is there: who made it may have died
+                _tell("device.created", actor, one, changes={})
     return made
 
 
@@ -197,6 +198,7 @@ def _found(actor: Actor, device_id: ObjectId) -> dict[str, Any] | DeviceHubError
 
 
 def _new_row(actor: Actor, fields: Mapping[str, Any], device_id: ObjectId, moment: datetime) -> dict[str, Any]:
+    set_by = "person" if "heartbeat_interval" in fields else "default"
     device = Device(
         id=device_id,
         organization_id=ObjectId(actor.organization_id),
@@ -204,7 +206,8 @@ def _new_row(actor: Actor, fields: Mapping[str, Any], device_id: ObjectId, momen
         presence="never_seen",
         created_at=moment,
         updated_at=moment,
-        **_stored(fields),
+        interval_set_by=set_by,
+        **{"heartbeat_interval": DEFAULT_INTERVAL_S} | _stored(fields),
     )
     row: dict[str, Any] = device.to_mongo().to_dict()
     return {"tags": [], "metadata": {}, "metrics": {}} | row
@@ -232,13 +235,18 @@ def update(
         if row is None:
             raise _why_not(actor, device_id)
         return views.whole(row)
-    stored = _stored(changes) | {"updated_at": clock.now()}
+    moment = clock.now()
+    stored = _stored(changes) | {"updated_at": moment}
     if "status" in changes:
-        stored["status_by"] = "person"
+        stored |= {"status_by": "person", "status_since": moment}
+    if "heartbeat_interval" in changes:
+        stored["interval_set_by"] = "person"
+    if changes.keys() & {"status", "heartbeat_interval"}:
+        stored["due_at"] = moment  # what silence makes of it is another question now: the sweeper answers it
     with cache.current().writing(actor.organization_id, NOUN):
         try:
             row = _mine(actor, device_id, revision).modify(
-                new=True, __raw__={"$set": stored, "$inc": {"revision": 1}}
+                new=True, __raw__={"$set": stored, "$inc": {"revision": 1, "sequence": 1}}
             )
         except NotUniqueError as error:
             raise DuplicateSerialNumber() from error
@@ -252,13 +260,17 @@ def update(
 
 def delete(actor: Actor, device_id: str, *, revision: int | None = None) -> None:
     """Delete a device; raises DeviceNotFound, DeviceNotYours or PreconditionFailed."""
-    with cache.current().writing(actor.organization_id, NOUN):
-        row = _mine(actor, device_id, revision).modify(remove=True)
-    if row is None:
-        raise _why_not(actor, device_id)
-    live.current().forget(actor.organization_id, device_id)
-    device = views.whole(row.to_mongo().to_dict())
-    _tell("device.deleted", actor, device, changes={"deleted": True})
+    before = views.settled(row_of(actor, device_id))
+    gone = {name: before[name] for name in ("name", "type", "serialNumber", "ownerId")}
+    with audit.intended(actor, "device.deleted", target=before["id"], changes=gone):
+        with cache.current().writing(actor.organization_id, NOUN):
+            row = _mine(actor, device_id, revision).modify(remove=True)
+        if row is None:
+            raise _why_not(actor, device_id)
+        live.current().forget(actor.organization_id, device_id)
+        PresenceChange.objects.visible_to(actor).filter(device_id=row.id).delete()
+        device = views.whole(row.to_mongo().to_dict())
+        _tell("device.deleted", actor, device, changes={"deleted": True})
 
 
 def _mine(actor: Actor, device_id: str, revision: int | None) -> Any:

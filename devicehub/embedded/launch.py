@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from devicehub.core import running
 from devicehub.embedded import ports, servers
 from devicehub.embedded.children import Child, Program, held
 from devicehub.embedded.errors import EmbeddedError, FolderInUse
@@ -92,15 +93,18 @@ class _Run:
     def forever(self, programs: Programs, healthy_within: float) -> None:
         """Start everything, say where it is, keep it alive; whatever ends that, everything is stopped."""
         try:
-            addresses = self._start_servers()
+            environment = self._environment() | self._start_servers()
+            running.announce(self.var, environment)
             with self.screen.step("The api and the worker"):
-                self._start_programs(programs, addresses)
+                self._start_programs(programs, environment)
                 health = self._await_health(healthy_within)
-            self.screen.ready(f"http://{self.host}:{self.port}", self.var, health)
+            url, in_development = f"http://{self.host}:{self.port}", self.wishes.app_env == "development"
+            self.screen.ready(url, self.var, health, has_mail_page=in_development)
             self.supervisor.watch()
         finally:
             _ignore(signal.SIGTERM, signal.SIGHUP)
             self.screen.say("Stopping ...")
+            running.withdraw(self.var)
             self.supervisor.stop()
             self.screen.say(f"Stopped. Your data is in {self.var}")
 
@@ -119,13 +123,15 @@ class _Run:
             addresses["REDIS_URL"] = redis.url
         return addresses
 
-    def _start_programs(self, programs: Programs, addresses: dict[str, str]) -> None:
-        own = {"APP_ENV": self.wishes.app_env, "DEVICEHUB_VAR": str(self.var), "PORT": str(self.port)}
+    def _environment(self) -> dict[str, str]:
+        return {"APP_ENV": self.wishes.app_env, "DEVICEHUB_VAR": str(self.var), "PORT": str(self.port)}
+
+    def _start_programs(self, programs: Programs, environment: dict[str, str]) -> None:
         fd = self.listener.fileno()
         api = Program(
             name="api",
             command=programs.api(fd),
-            environment=own | addresses,
+            environment=environment,
             fds=(fd,),
             lock=self.var / "api.lock",
             orphan_signal=signal.SIGTERM,  # it has processes of its own to end
@@ -133,7 +139,7 @@ class _Run:
         worker = Program(
             name="worker",
             command=programs.worker(),
-            environment=own | addresses,
+            environment=environment,
             orphan_signal=signal.SIGTERM,
         )
         self.supervisor.add(Child(api), Child(worker))

@@ -44,7 +44,7 @@ class Screen:
         yield
         self.say(f"  {name} started in {time.monotonic() - begun:.1f} s")
 
-    def ready(self, url: str, data: Path, health: Mapping[str, Any]) -> None:
+    def ready(self, url: str, data: Path, health: Mapping[str, Any], *, has_mail_page: bool) -> None:
         """The one screen: the addresses that exist, where the data lie, what to do next."""
         simulate = _tool("devicehub", "simulate", *(() if url.endswith(":5000") else ("--url", url)))
         lines = (
@@ -53,6 +53,7 @@ class Screen:
             "",
             f"  API       {url}/api",
             f"  Docs      {url}/docs",
+            *([f"  Mails     {url}/dev/mail"] if has_mail_page else ()),
             f"  Health    {url}/health",
             f"  Data      {data}",
             "",

@@ -25,7 +25,9 @@ minute in all: it signs up, logs in, changes and forgets its password.)
 
 A run skips the stream of live events, because it never ends: to send it by hand, give the variable `listen` any
 value. It skips as well what takes something that it cannot know, until you give it to the variable of that name:
-the id of another session of yours, and the code that was mailed to who forgets a password.
+the id of another session of yours, a new address, and what is mailed: the code for a forgotten password, and the
+tokens for a new address and of an invitation; and leaving an organization (`leave`), which its last owner cannot.
+What only platform admins may do waits for any value of `platformAdmin`.
 """
 
 # A path parameter, or a key of a body, that is called like one of these takes its value from it.
@@ -37,13 +39,23 @@ VARIABLES = {
     "refreshToken": "",
     "deviceToken": "",
     "spentAccessToken": "",
+    "newEmail": "",
+    "emailToken": "",
+    "userId": "",
     "organizationId": "",
+    "ownRole": "owner",
+    "guestEmail": "grace@example.com",
+    "invitationId": "",
+    "receiptId": "",
     "deviceId": "",
     "sessionId": "",
     "challengeId": "",
     "otp": "",
     "resetToken": "",
     "listen": "",
+    "invitationToken": "",
+    "leave": "",
+    "platformAdmin": "",
 }
 HEADERS = {"Idempotency-Key": "{{$guid}}"}
 
@@ -54,6 +66,8 @@ class Part:
 
     before: str = ""  # a script
     needs: str = ""  # a variable that only a person can give a value
+    late: bool = False  # after what deletes
+    omits: tuple[str, ...] = ()  # keys of the body
     sends: Mapping[str, str] = field(default_factory=dict)  # key of the body: variable
     keeps: Mapping[str, str] = field(default_factory=dict)  # variable: key of the answer
 
@@ -64,9 +78,9 @@ _SKIP = 'if (!pm.collectionVariables.get("{needs}")) pm.execution.skipRequest();
 _TOKENS = {"accessToken": "accessToken", "refreshToken": "refreshToken"}
 
 PARTS = {
-    "POST /api/auth/signup": Part(before=_NEW_EMAIL),
+    "POST /api/auth/signup": Part(before=_NEW_EMAIL, omits=("invitationToken",)),
     "POST /api/auth/login": Part(
-        keeps=_TOKENS | {"deviceToken": "deviceToken", "organizationId": "organization.id"}
+        keeps=_TOKENS | {"deviceToken": "deviceToken", "userId": "user.id", "organizationId": "organization.id"}
     ),
     "POST /api/auth/switch-organization": Part(keeps=_TOKENS),
     "POST /api/auth/refresh": Part(before=_SET_ASIDE, keeps=_TOKENS),
@@ -76,6 +90,21 @@ PARTS = {
     "POST /api/auth/password/forgot": Part(keeps={"challengeId": "challengeId"}),
     "POST /api/auth/password/verify-otp": Part(needs="otp", keeps={"resetToken": "resetToken"}),
     "POST /api/auth/password/reset": Part(needs="resetToken"),
+    "POST /api/auth/email/change": Part(
+        needs="newEmail", sends={"email": "newEmail", "currentPassword": "password"}
+    ),
+    "POST /api/auth/email/confirm": Part(needs="emailToken", sends={"token": "emailToken"}),
+    "GET /api/users": Part(needs="platformAdmin"),
+    "GET /api/users/users": Part(needs="platformAdmin"),
+    "POST /api/organizations": Part(keeps={"organizationId": "id"}),
+    "DELETE /api/organizations/{organization_id}": Part(keeps={"receiptId": "receiptId"}),
+    "GET /api/organizations/deletions/{receipt_id}": Part(late=True),
+    "PATCH /api/organizations/{organization_id}/members/{user_id}": Part(sends={"role": "ownRole"}),
+    "DELETE /api/organizations/{organization_id}/members/{user_id}": Part(needs="leave"),
+    "POST /api/organizations/{organization_id}/invitations": Part(
+        sends={"email": "guestEmail"}, keeps={"invitationId": "id"}
+    ),
+    "POST /api/invitations/accept": Part(needs="invitationToken", sends={"token": "invitationToken"}),
     "POST /api/devices": Part(keeps={"deviceId": "id"}),
 }
 FIRST_TAG = "auth"
@@ -111,6 +140,12 @@ class Operation:
     def is_endless(self) -> bool:
         return "text/event-stream" in self.told["responses"][str(self.success.value)].get("content", ())
 
+    @property
+    def turn(self) -> tuple[bool, bool, int]:
+        """When it is its turn: what deletes comes after what uses it, the innermost first."""
+        deletes = self.method == "delete"
+        return self.part.late, deletes, -self.path.count("/") if deletes else 0
+
     def parameters(self, place: str) -> Iterator[Json]:
         return (parameter for parameter in self.told["parameters"] if parameter["in"] == place)
 
@@ -142,7 +177,7 @@ def _folders(document: Json) -> Iterator[Json]:
     last = [operations.pop(name) for name in LAST]
     for tag in sorted(document["tags"], key=lambda tag: bool(tag["name"] != FIRST_TAG)):
         own = [operation for operation in operations.values() if tag["name"] in operation.told["tags"]]
-        own.sort(key=lambda operation: operation.method == "delete")  # not before the others have used it
+        own.sort(key=lambda operation: operation.turn)
         yield folder(tag["name"], tag["description"], own)
     yield folder("signing out", "What ends tokens and sessions, and with them the run.", last)
 
@@ -226,6 +261,8 @@ def _body(operation: Operation, schemas: Json) -> Json:
     sends = {name: name for name in schema["properties"] if name in VARIABLES} | dict(operation.part.sends)
     body = {}
     for name, told in schema["properties"].items():
+        if name in operation.part.omits:
+            continue
         if name in sends:
             body[name] = _variable(sends[name])
         elif "example" in told:

@@ -37,7 +37,7 @@ def _connect(auth: Any = None) -> None:
     try:
         sockets.spend()
         actor = identity.authenticate(_token(auth))
-        realtime.admit(sid, actor)
+        realtime.admit(sid, actor, auth.get("lastEventId") if isinstance(auth, dict) else None)
     except Exception as error:
         refusal = errors.named(error)
         log.info("socket.refused", code=refusal.code)

@@ -7,17 +7,21 @@ from flask import current_app, request
 
 from devicehub.core.actor import Role
 
-LimitClass = Literal["auth", "refresh", "device", "ingest", "general", "none"]
+LimitClass = Literal["auth", "refresh", "device", "ingest", "general", "invitation", "none"]
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What a view demands of its caller; `role` is None for a public view."""
+    """What a view demands of its caller; `role` is None for a public view.
+
+    The role is the one in the active organization, or `in_path` in the one that the path names.
+    """
 
     role: Role | None
     limit: LimitClass = "general"
     platform_admin: bool = False
     token_in_query: bool = False
+    in_path: bool = False
 
 
 def guard_of(view: Any, method: str) -> Guard | None:

@@ -74,7 +74,7 @@ def _begin() -> None:
     sent = request.headers.get("X-Request-ID", "")
     g.request_id = sent if _REQUEST_ID.fullmatch(sent) else crypto.random_token(12)
     structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    structlog.contextvars.bind_contextvars(request_id=g.request_id, ip=request.remote_addr)
     if not _is_ours(request.blueprint):
         raise NotFound()
     if request.path.startswith("/api/") and not migrations.done.is_set():

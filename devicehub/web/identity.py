@@ -4,6 +4,7 @@ Access tokens are JWTs (RFC 9068's `at+jwt`): exactly HS256, a key chosen by `ki
 and audience. Their role and organization are hints; what decides is the stored session and membership.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,11 +17,13 @@ from flask_jwt_extended.exceptions import JWTExtendedException
 from devicehub.auth import sessions, standing
 from devicehub.auth.errors import InvalidToken, TokenExpired
 from devicehub.core import clock, config, crypto
-from devicehub.core.actor import Actor
+from devicehub.core.actor import Actor, Role
 from devicehub.core.errors import DeviceHubError, Unauthenticated, Unavailable
 from devicehub.extensions import jwt
+from devicehub.organizations import service as organizations
+from devicehub.realtime import tickets
 from devicehub.web import errors
-from devicehub.web.guards import guard_of_request
+from devicehub.web.guards import Guard, guard_of_request
 
 AUDIENCE = "devicehub-api"
 LEEWAY_S = 5
@@ -110,12 +113,27 @@ def still_valid(actor: Actor) -> None:
     standing.confirm(actor)
 
 
+def memberships(actor: Actor) -> Mapping[str, Role]:
+    """The organizations that a caller may act in now, with the role; raises as `still_valid` does."""
+    if actor.kind != "user":
+        still_valid(actor)
+        return {actor.organization_id: actor.role}
+    return standing.present(actor)
+
+
 def current_actor() -> Actor:
     """The caller of this request; raises what kept it from being known."""
     refusal: DeviceHubError | None = g.get("refusal")
     if refusal is not None:
         raise refusal
     actor: Actor = g.actor
+    return actor
+
+
+def act_in(organization_id: str) -> Actor:
+    """Bind the caller of this request to an organization, active or not; raises OrganizationNotFound."""
+    actor: Actor = organizations.require(current_actor(), organization_id)
+    g.actor = actor
     return actor
 
 
@@ -127,11 +145,8 @@ def known_actor() -> Actor | None:
 
 def _resolve() -> None:
     guard = guard_of_request()
-    token = None if guard is not None and guard.limit == "none" else bearer() or _token_in_query()
     try:
-        if token is None:
-            raise Unauthenticated()
-        actor = authenticate(token)
+        actor = _asking(guard)
         g.actor = replace(actor, request_id=g.request_id, ip=request.remote_addr)
     except Exception as error:
         g.refusal = errors.named(error)
@@ -139,15 +154,32 @@ def _resolve() -> None:
             raise g.refusal from error  # whatever follows would wait for the database as long again
 
 
+def _asking(guard: Guard | None) -> Actor:
+    if guard is not None and guard.limit == "none":
+        raise Unauthenticated()
+    if (token := bearer()) is not None:
+        return authenticate(token)
+    if guard is not None and guard.token_in_query:
+        if (ticket := request.args.get("ticket")) is not None:
+            return _holder(ticket)
+        if (token := request.args.get("token")) is not None:
+            return authenticate(token)
+    raise Unauthenticated()
+
+
+def _holder(ticket: str) -> Actor:
+    """Whom a ticket of theirs stands for."""
+    actor = tickets.redeem(ticket)
+    if actor is None:
+        raise InvalidToken()
+    still_valid(actor)
+    return actor
+
+
 def bearer() -> str | None:
     """The token of the `Authorization: Bearer` header; WSGI makes one of two, which is no token of ours."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
-
-
-def _token_in_query() -> str | None:
-    guard = guard_of_request()
-    return request.args.get("token") if guard is not None and guard.token_in_query else None
 
 
 def _kid(key: str) -> str:

@@ -23,6 +23,7 @@ from devicehub.core.errors import (
     UnsupportedMediaType,
 )
 from devicehub.extensions import api
+from devicehub.organizations.errors import OrganizationNotFound
 from devicehub.web import paths
 from devicehub.web.cookies import COOKIE
 from devicehub.web.errors import TYPES, slug
@@ -93,7 +94,8 @@ def init_app(app: Flask) -> None:
     components.schemas.clear()  # flask-smorest's own errors and pages, which nobody here speaks of
     components.security_scheme("accessToken", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
     components.security_scheme("refreshCookie", {"type": "apiKey", "in": "cookie", "name": COOKIE})
-    components.security_scheme("tokenInQuery", {"type": "apiKey", "in": "query", "name": "token"})
+    for name in ("token", "ticket"):
+        components.security_scheme(f"{name}InQuery", {"type": "apiKey", "in": "query", "name": name})
     components.schema("Problem", schema=ProblemSchema)
     components.schema("JsonValue", JSON_VALUE)
     for name, header in (_ON_EVERYTHING | _ON_WHAT_IS_LIMITED | _ON_WHAT_PASSES).items():
@@ -134,7 +136,10 @@ def document(doc: dict[str, Any], doc_info: dict[str, Any], *, spec: APISpec, **
     for response in responses.values():
         response["headers"] = response.get("headers", {}) | _references(always)
     if guard.role is not None:
-        doc["security"] = [{"accessToken": []}] + [{"tokenInQuery": []}] * guard.token_in_query
+        doc["security"] = [{"accessToken": []}] + [
+            {"ticketInQuery": []},
+            {"tokenInQuery": []},
+        ] * guard.token_in_query
     return doc
 
 
@@ -156,6 +161,8 @@ def _implied(doc: dict[str, Any], guard: Guard) -> Errors:
             yield Forbidden
         elif guard.role != "viewer":
             yield InsufficientRole
+        if guard.in_path:
+            yield OrganizationNotFound
     if guard.limit != "none":
         yield RateLimitExceeded.of(guard.limit)
         yield DatabaseUnavailable

@@ -12,6 +12,7 @@ from werkzeug.datastructures import MultiDict
 LARGEST_PAGE = 100
 # What is skipped is counted in 64 bits; a page beyond this is nobody's.
 LAST_PAGE = 1_000_000
+LONGEST_CURSOR = 300
 
 
 def camel(name: str) -> str:
@@ -78,16 +79,28 @@ class ProblemSchema(Schema):
     )
 
 
-class PageQuerySchema(Schema):
-    """`page` and `limit` (`perPage` is an alias); subclasses add the filters."""
-
+class _LimitedSchema(Schema):
     aliases: ClassVar[Mapping[str, str]] = {"perPage": "limit", "per_page": "limit"}
 
-    page = fields.Integer(load_default=1, validate=validate.Range(1, LAST_PAGE))
     limit = fields.Integer(
         load_default=20,
         validate=validate.Range(1, LARGEST_PAGE),
         metadata={"description": "How many a page; `perPage` is another name of it."},
+    )
+
+
+class PageQuerySchema(_LimitedSchema):
+    """`page` and `limit` (`perPage` is an alias); subclasses add the filters."""
+
+    page = fields.Integer(load_default=1, validate=validate.Range(1, LAST_PAGE))
+
+
+class CursorQuerySchema(_LimitedSchema):
+    """`cursor` and `limit` (`perPage` is an alias); subclasses add the filters."""
+
+    cursor = fields.String(
+        validate=validate.Length(1, LONGEST_CURSOR),
+        metadata={"description": "The `nextCursor` of the part before; the first part without it."},
     )
 
 
@@ -100,14 +113,31 @@ class PaginationSchema(Schema):
     has_prev = fields.Boolean(required=True, metadata={"example": False})
 
 
+class CursorPaginationSchema(Schema):
+    limit = fields.Integer(required=True, metadata={"example": 20})
+    next_cursor = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "What to ask for next; null when there is no more.", "example": "WzQyXQ.k3v0..."},
+    )
+
+
 def envelope(item: type[Schema]) -> type[Schema]:
-    """The schema of a list of `item`: `{"items": [...], "pagination": {...}}`."""
-    name = item.__name__.removesuffix("Schema")
+    """The schema of a list of `item`: `{"items": [...], "pagination": {"page", "limit", "total", ...}}`."""
+    return _envelope(item, "List", PaginationSchema)
+
+
+def cursor_envelope(item: type[Schema]) -> type[Schema]:
+    """The schema of a cursor list of `item`: `{"items": [...], "pagination": {"limit", "nextCursor"}}`."""
+    return _envelope(item, "CursorList", CursorPaginationSchema)
+
+
+def _envelope(item: type[Schema], kind: str, pagination: type[Schema]) -> type[Schema]:
     return type(
-        f"{name}ListSchema",
+        f"{item.__name__.removesuffix('Schema')}{kind}Schema",
         (Schema,),
         {
             "items": fields.List(fields.Nested(item), required=True),
-            "pagination": fields.Nested(PaginationSchema, required=True),
+            "pagination": fields.Nested(pagination, required=True),
         },
     )

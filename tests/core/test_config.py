@@ -1,5 +1,6 @@
 """Settings: what is read, what is refused and with which sentence, and the secrets of a first run."""
 
+import json
 import multiprocessing
 import os
 import stat
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from devicehub.core import config
+from devicehub.core import config, running
 from devicehub.core.config import ConfigurationError, Settings
 from tests.conftest import ROOT
 from tests.core import racers
@@ -113,6 +114,17 @@ def test_a_redis_url_goes_before_its_parts(load: Load) -> None:
     assert load(**PRODUCTION, REDIS_HOST="elsewhere").redis_address == PRODUCTION["REDIS_URL"]
 
 
+def test_production_that_mails_says_where_the_links_lead(load: Load) -> None:
+    through = PRODUCTION | {"SMTP_URL": "smtp://mail.example.org"}
+    with pytest.raises(ConfigurationError, match=r"^PUBLIC_URL is not set"):
+        load(**through)
+    assert load(**through, PUBLIC_URL="https://hub.example.org/").public_address == "https://hub.example.org"
+
+
+def test_links_lead_to_this_machine_unless_told_otherwise(load: Load) -> None:
+    assert load(**PRODUCTION, PORT="8080").public_address == "http://127.0.0.1:8080"
+
+
 @pytest.mark.parametrize("name", ["MONGODB_URI", "REDIS_URL"])
 def test_a_server_without_an_address_is_said_so_with_the_way_out(load: Load, name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^{name} is not set: .*make run"):
@@ -138,6 +150,13 @@ WRONG = [
     ("AUTH_RATE_LIMIT", "0", "5 per minute"),
     ("AUTH_RATE_LIMIT", "5 per fortnight", "5 per minute"),
     ("GENERAL_RATE_LIMIT", "many", "5 per minute"),
+    ("SMTP_URL", "mail.example.org", "smtp://"),
+    ("SMTP_URL", "smtp://", "smtp://user:password@mail.example.org:587"),
+    ("SMTP_URL", "smtp://mail.example.org:70000", "SMTP_URL"),
+    ("MAIL_FROM", "nobody", "DeviceHub <no-reply@example.org>"),
+    ("MAIL_FROM", "a@example.org, b@example.org", "DeviceHub <no-reply@example.org>"),
+    ("MAIL_FROM", "Hub\r\nBcc: b@example.org <a@example.org>", "DeviceHub <no-reply@example.org>"),
+    ("PUBLIC_URL", "hub.example.org", "https://"),
     ("TRUSTED_PROXIES", "-1", "greater than or equal to 0"),
     ("BCRYPT_ROUNDS", "99", "less than or equal to 16"),
     ("ALLOWED_ORIGINS", "app.example.org", "https://"),
@@ -249,3 +268,53 @@ def test_processes_that_start_together_get_the_same_secrets(tmp_path: Path) -> N
     found.close()
     found.join_thread()
     assert len(secrets) == 1
+
+
+@pytest.fixture
+def load_for_command(load: Load, monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Load the settings of a command in the same surroundings."""
+
+    def start(**environment: str) -> Settings:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        return config.load_for_command()
+
+    return start
+
+
+RUN = SERVERS | {"APP_ENV": "development", "PORT": "5001"}
+
+
+def test_a_command_is_for_what_is_set(load_for_command: Load, tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    running.announce(tmp_path / "var", RUN)
+    settings = load_for_command(**PRODUCTION | {"MONGODB_URI": "mongodb://elsewhere/devicehub"})
+    assert (settings.mongodb_uri, settings.port) == ("mongodb://elsewhere/devicehub", 5000)
+
+
+def test_where_nothing_is_set_it_is_for_the_run_beside_it(load_for_command: Load, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    running.announce(tmp_path / "elsewhere", RUN)
+    settings = load_for_command(DEVICEHUB_VAR="elsewhere")
+    assert {name: str(getattr(settings, name.lower())) for name in RUN} == RUN
+    kept = json.loads((tmp_path / "elsewhere" / "secrets.json").read_text())
+    assert settings.jwt_secret == kept["jwt_secret"]
+
+
+def test_what_is_set_goes_before_what_the_run_was_told(load_for_command: Load, tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    running.announce(tmp_path / "var", RUN)
+    tmp_path.joinpath(".env").write_text("MONGODB_URI=mongodb://elsewhere/devicehub\n")
+    settings = load_for_command(PORT="7000")
+    assert (settings.mongodb_uri, settings.redis_url) == ("mongodb://elsewhere/devicehub", RUN["REDIS_URL"])
+    assert (settings.port, settings.app_env) == (7000, "development")
+
+
+def test_without_either_it_says_what_to_do(load_for_command: Load) -> None:
+    with pytest.raises(ConfigurationError, match="no `make run` goes on in var: set it, or start one"):
+        load_for_command()
+
+
+def test_of_its_log_only_warnings_are_shown_unless_more_is_asked_for(load_for_command: Load) -> None:
+    assert load_for_command(**PRODUCTION).log_level == "WARNING"
+    assert load_for_command(LOG_LEVEL="INFO").log_level == "INFO"

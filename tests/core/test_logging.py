@@ -52,7 +52,7 @@ def test_what_libraries_log_looks_the_same(lines: Lines) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["password", "accessToken", "client_secret", "OTP", "Authorization", "set-cookie", "api_key"]
+    "name", ["password", "accessToken", "client_secret", "OTP", "Authorization", "set-cookie", "api_key", "_token"]
 )
 def test_what_names_a_secret_is_masked_however_deep_it_lies(lines: Lines, name: str) -> None:
     deep = {"outer": {"list": [{name: "hunter2"}, ({name: ["hunter2"]},)]}}

@@ -16,7 +16,7 @@ def test_what_was_made_can_be_used_and_what_was_deleted_cannot(document: Documen
 
     class Sequences(base):  # type: ignore[misc, valid-type]
         def setup(self) -> None:
-            self.caller = make_account()
+            self.caller = make_account(platform_admin=True)
 
         def before_call(self, case: Case) -> None:
             for name in ("Idempotency-Key", "If-Match"):  # made up, they would end most of them too early

@@ -1,18 +1,43 @@
 """Every query the code makes is served by an index: MongoDB's own profiler says so."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
-from devicehub.auth import resets, sessions
-from devicehub.core import mongo
-from tests.factories import PASSWORD, log_in, make_account, make_code
+from devicehub.auth import resets, revocation, sessions
+from devicehub.core import clock, mongo
+from devicehub.core.actor import SYSTEM, Actor
+from devicehub.devices import purges, sweeper
+from devicehub.jobs import service as jobs
+from devicehub.jobs import sweeping
+from devicehub.organizations import deletions
+from devicehub.organizations import service as organizations
+from tests.factories import PASSWORD, invite, log_in, make_account, make_code
+from tests.jobs.inline import run_due_jobs
+from tests.mail.conftest import owe, work
 
 # Found by their _id without a plan, or the bookkeeping of MongoDB itself.
-OURS = ("users", "organizations", "sessions", "devices", "idempotency_keys", "leases", "system", "sign_in_failures",
-        "password_challenges", "otp_requests")  # fmt: skip
+OURS = (
+    "audit_entries",
+    "users",
+    "organizations",
+    "organization_deletions",
+    "sessions",
+    "devices",
+    "presence_history",
+    "idempotency_keys",
+    "sign_in_failures",
+    "password_challenges",
+    "otp_requests",
+    "jobs",
+    "leases",
+    "mails",
+    "mail_preferences",
+    "system",
+)
 
 
 @pytest.fixture
@@ -24,7 +49,7 @@ def profiled(client: FlaskClient) -> Iterator[list[dict[str, Any]]]:
     db.drop_collection("system.profile")
 
 
-@pytest.mark.actor()
+@pytest.mark.actor(platform_admin=True)
 def test_every_query_is_served_by_an_index(client: FlaskClient, account: Any, profiled: Any) -> None:
     use_everything(client, account)
     plans: dict[str, set[str]] = {}
@@ -32,7 +57,8 @@ def test_every_query_is_served_by_an_index(client: FlaskClient, account: Any, pr
         collection = row["ns"].partition(".")[2]
         if collection in OURS and "planSummary" in row:
             plans.setdefault(collection, set()).add(row["planSummary"])
-    assert {"users", "organizations", "sessions", "devices"} <= set(plans), "the profiler saw nothing"
+    seen = {"users", "organizations", "organization_deletions", "sessions", "devices", "presence_history"}
+    assert seen | {"audit_entries", "jobs"} <= set(plans), "the profiler saw nothing"
     scans = {name: sorted(found) for name, found in plans.items() if any("COLLSCAN" in plan for plan in found)}
     assert scans == {}
 
@@ -51,13 +77,31 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     client.get(path)
     client.patch(path, json={"name": "Renamed"})
     client.post(f"{path}/heartbeat", json={})
+    client.post("/api/devices/heartbeats", json={"heartbeats": [{"deviceId": device}]})
+    client.post(f"{path}/heartbeat", json={"goodbye": True})
+    with clock.moved(timedelta(minutes=2)):
+        sweeper.sweep()
+    parts = [client.get(f"{path}/presence{part}") for part in ("", "/availability", "/history?limit=1")]
+    assert [answer.status_code for answer in parts] == [200, 200, 200]
+    cursor = parts[-1].json["pagination"]["nextCursor"]
+    assert client.get(f"{path}/presence/history?cursor={cursor}").status_code == 200
     client.get("/api/users/profile")
     for password in ("wrong horse battery", PASSWORD):
         client.post("/api/auth/login", json={"email": account.email, "password": password})
     client.get("/api/auth/sessions")
     client.delete(f"/api/auth/sessions/{log_in(account.email).actor.session_id}")
     client.patch("/api/users/profile", json={"name": "Grace"})
+    client.patch("/api/users/preferences", json={"mail": {"report": False}})
+    work(owe("invitation", user_id=account.actor.user_id))
+    client.get("/dev/mail")
+    for query in ("", "search=a", "role=admin", "role=admin&search=a"):
+        assert client.get(f"/api/users?{query}").status_code == 200
     client.delete(path)
+    trail = f"/api/organizations/{account.actor.organization_id}/audit"
+    at = "2026-01-01T00:00:00Z"
+    for query in ("", "action=device.deleted", f"actor={account.actor.user_id}", f"from={at}", f"to={at}"):
+        assert client.get(f"{trail}?{query}").status_code == 200
+    use_organizations(client, account)
     grant = sessions.switch(account.actor, account.actor.organization_id, ip=None, user_agent="tests")
     grant = sessions.rotate(grant.refresh_token, ip=None, user_agent="tests")
     client.post("/api/auth/revoke", json={"token": grant.refresh_token})
@@ -67,3 +111,42 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     assert client.post("/api/auth/password/reset", json=reset).status_code == 204
     change = {"currentPassword": PASSWORD, "newPassword": "staple battery horse"}
     assert client.post("/api/auth/password/change", json=change, headers=make_account().headers).status_code == 200
+    list(revocation.end_everyones())
+    use_jobs(account.actor)
+
+
+def use_organizations(client: FlaskClient, account: Any) -> None:
+    """Every query of organizations, members, invitations and deletions, once."""
+    made = client.post("/api/organizations", json={"name": "Engines"}).json["id"]
+    path = f"/api/organizations/{made}"
+    asked = ("/api/organizations", path, f"{path}/permissions", f"{path}/members", f"{path}/invitations")
+    for one in asked:
+        assert client.get(one).status_code == 200
+    client.patch(path, json={"name": "Renamed"})
+    guest = make_account()
+    there = organizations.require(account.actor, made)
+    token = invite(there, guest.email)
+    client.post("/api/invitations/accept", json={"token": token}, headers=guest.headers)
+    client.patch(f"{path}/members/{guest.actor.user_id}", json={"role": "admin"})
+    client.delete(f"{path}/members/{guest.actor.user_id}")
+    client.post(f"{path}/invitations", json={"email": "grace@example.com", "role": "viewer"})
+    [invitation] = client.get(f"{path}/invitations").json["items"]
+    client.delete(f"{path}/invitations/{invitation['id']}")
+    receipt = client.delete(path).json["receiptId"]
+    assert client.get(f"/api/organizations/deletions/{receipt}").status_code == 200
+    deletions.look_after(receipt)
+    deletions.purge(made, receipt)
+    assert [*purges.of_organization(made)] == [0]
+
+
+def use_jobs(actor: Actor) -> None:
+    """Every query about jobs, once."""
+    for _ in range(2):
+        jobs.enqueue("jobs.nonesuch", actor=actor, key="k")
+    for who in (SYSTEM, actor):
+        assert jobs.find(who) == jobs.find(who, status="pending") != []
+    run_due_jobs()
+    sweeping.sweep()
+    (job,) = jobs.find(actor, status="failed")
+    jobs.retry(actor, str(job.id))
+    jobs.cancel(actor, str(job.id))

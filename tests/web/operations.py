@@ -1,11 +1,13 @@
 """The operations of the API as its own document lists them, so that a new one is tested without being named."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from devicehub.extensions import api
+
+UNKNOWN = "65f0a1b2c3d4e5f6a7b8c9d2"
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,11 @@ class Operation:
     def is_stream(self) -> bool:
         return "text/event-stream" in self.document["responses"].get("200", {}).get("content", {})
 
-    def address(self, the_id: str) -> str:
-        """The path, with every parameter filled in."""
-        return re.sub(r"\{\w+\}", the_id, self.path)
+    def address(self, ids: str | Mapping[str, str]) -> str:
+        """The path, with every parameter filled in: by one id, or by its name where that is among `ids`."""
+        if isinstance(ids, str):
+            return re.sub(r"\{\w+\}", ids, self.path)
+        return re.sub(r"\{(\w+)\}", lambda found: ids.get(found[1], UNKNOWN), self.path)
 
     def documents(self, status: int, code: str) -> bool:
         """Whether the document names this failure of this operation."""

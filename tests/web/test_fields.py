@@ -13,7 +13,7 @@ from marshmallow import ValidationError, fields
 
 from devicehub.core.errors import MalformedRequest
 from devicehub.extensions import api
-from devicehub.web.fields import JsonObject, Text, Timestamp, Whole
+from devicehub.web.fields import Flag, JsonObject, Text, Timestamp, Whole
 from devicehub.web.parsing import parse_json
 
 # What engines of regular expressions, and Python's `strip`, like to disagree about.
@@ -84,6 +84,12 @@ def test_a_whole_number(app: Flask) -> None:
         assert takes(field, value) is is_told(value)
 
     same()
+
+
+@pytest.mark.parametrize("value", [True, False, 0, 1, 1.0, "true", "yes", "", None, [], {}])
+def test_a_flag(app: Flask, value: Any) -> None:
+    field = Flag()
+    assert takes(field, value) is told(field)(value)
 
 
 @pytest.mark.parametrize(

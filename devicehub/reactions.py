@@ -1,0 +1,12 @@
+"""What follows from what: events and times on the left, jobs (`<feature>/jobs.py`) on the right."""
+
+from collections.abc import Mapping
+
+# After an event, these jobs; each is given the event's facts as its arguments and acts for who caused it.
+ON: Mapping[str, tuple[str, ...]] = {
+    "organization.deleted": ("organizations.purge", "devices.purge_organization"),
+}
+
+# At these times (minute, hour, day, month, weekday; UTC), these jobs. Times missed while all was down are made up
+# for by one run.
+EVERY: Mapping[str, str] = {}

@@ -1,0 +1,100 @@
+"""What one wants to be told of: one's own choice, but for what concerns the safety of the account."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from devicehub.mail import service as mail
+from devicehub.mail.models import Mail
+from devicehub.mail.schemas import MailPreferencesSchema
+from tests.factories import Account, make_account
+from tests.mail.conftest import DATA
+from tests.web.refusals import refused
+
+PREFERENCES = "/api/users/preferences"
+OPTIONAL = {"invitation", "exportReady", "deviceOffline", "report"}
+FIXED = {"otp", "passwordChanged", "newSignIn", "refreshReused", "emailChange", "emailChanged"}
+
+
+def test_a_stranger_has_none(client: FlaskClient) -> None:
+    for method in ("GET", "PUT", "PATCH"):
+        refused(client.open(PREFERENCES, method=method), 401, "AUTHENTICATION_REQUIRED")
+
+
+@pytest.mark.actor(role="viewer")
+def test_everything_is_mailed_until_somebody_says_otherwise(client: FlaskClient) -> None:
+    found = client.get(PREFERENCES).json
+    assert found == {"mail": dict.fromkeys(OPTIONAL | FIXED, True)}
+    assert MailPreferencesSchema().validate(found["mail"]) == {}
+
+
+@pytest.mark.actor(role="viewer")
+def test_patching_changes_what_it_names_and_nothing_else(client: FlaskClient) -> None:
+    client.patch(PREFERENCES, json={"mail": {"report": False}})
+    answer = client.patch(PREFERENCES, json={"mail": {"device_offline": False}})
+    assert answer.json["mail"] == dict.fromkeys(OPTIONAL | FIXED, True) | {"report": False, "deviceOffline": False}
+    assert client.get(PREFERENCES).json == answer.json
+    assert client.patch(PREFERENCES, json={"mail": {"report": True}}).json["mail"]["report"] is True
+
+
+@pytest.mark.actor()
+@pytest.mark.parametrize("body", [{}, {"mail": {}}, None])
+def test_a_patch_of_nothing_changes_nothing(client: FlaskClient, body: Any) -> None:
+    before = client.get(PREFERENCES).json
+    assert client.patch(PREFERENCES, json=body or {}).json == before
+
+
+@pytest.mark.actor()
+def test_putting_takes_every_choice_there_is(client: FlaskClient) -> None:
+    problem = refused(client.put(PREFERENCES, json={"mail": {"report": False}}), 422, "VALIDATION_ERROR")
+    assert set(problem["errors"]["mail"]) == OPTIONAL - {"report"}
+    assert list(refused(client.put(PREFERENCES, json={}), 422)["errors"]) == ["mail"]
+    none = dict.fromkeys(OPTIONAL, False)
+    assert client.put(PREFERENCES, json={"mail": none}).json["mail"] == none | dict.fromkeys(FIXED, True)
+
+
+@pytest.mark.actor()
+def test_what_was_read_can_be_put_back(client: FlaskClient) -> None:
+    client.patch(PREFERENCES, json={"mail": {"invitation": False}})
+    found = client.get(PREFERENCES).json
+    assert client.put(PREFERENCES, json=found).json == found
+
+
+@pytest.mark.actor()
+@pytest.mark.parametrize("kind", sorted(FIXED))
+def test_what_concerns_safety_cannot_be_turned_off(client: FlaskClient, kind: str) -> None:
+    for method in ("PATCH", "PUT"):
+        wish = {"mail": dict.fromkeys(OPTIONAL, True) | {kind: False}}
+        problem = refused(client.open(PREFERENCES, method=method, json=wish), 422, "VALIDATION_ERROR")
+        assert "cannot be turned off" in problem["errors"]["mail"][kind][0]
+    assert client.get(PREFERENCES).json["mail"][kind] is True
+
+
+@pytest.mark.actor()
+@pytest.mark.parametrize("odd", [None, 1, 0, "true", "yes", [], {"$ne": True}])
+def test_a_choice_is_true_or_false(client: FlaskClient, odd: Any) -> None:
+    for kind in ("report", "otp"):
+        problem = refused(client.patch(PREFERENCES, json={"mail": {kind: odd}}), 422, "VALIDATION_ERROR")
+        assert list(problem["errors"]["mail"]) == [kind]
+
+
+@pytest.mark.actor()
+def test_there_are_no_other_kinds(client: FlaskClient) -> None:
+    problem = refused(client.patch(PREFERENCES, json={"mail": {"birthday": False}}), 422, "VALIDATION_ERROR")
+    assert problem["errors"] == {"mail": {"birthday": ["Unknown field."]}}
+
+
+def test_nobody_changes_anothers(client_of: Callable[[Account], FlaskClient]) -> None:
+    ada, bob = make_account(), make_account(name="Bob")
+    client_of(ada).patch(PREFERENCES, json={"mail": {"invitation": False}})
+    assert client_of(bob).get(PREFERENCES).json["mail"]["invitation"] is True
+
+
+@pytest.mark.actor()
+def test_what_is_turned_off_is_not_mailed(client: FlaskClient, account: Account) -> None:
+    client.patch(PREFERENCES, json={"mail": {"invitation": False}})
+    for kind in ("invitation", "otp"):
+        mail.send(kind, account.email, DATA[kind], key=kind, user_id=account.actor.user_id)
+    assert list(Mail.objects.scalar("kind")) == ["otp"]
