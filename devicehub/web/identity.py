@@ -179,7 +179,7 @@ def _holder(ticket: str) -> Actor:
 def bearer() -> str | None:
     """The token of the `Authorization: Bearer` header; WSGI makes one of two, which is no token of ours."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
+    return token.strip() or None if scheme.lower() == "bearer" else None
 
 
 def _kid(key: str) -> str:

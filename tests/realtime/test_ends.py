@@ -13,6 +13,7 @@ from devicehub.organizations.models import Organization
 from tests.conftest import LiveServer, Servers, wait_until
 from tests.factories import Account, join, log_in, make_account, make_device
 from tests.realtime.clients import Socket, Stream, socket_of, stream_of
+from tests.realtime.conftest import hears_again
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -179,11 +180,6 @@ def test_without_redis_an_end_is_seen_in_the_database(
     finally:
         servers.restart_redis()
     wait_until(lambda: all(hears_again(server) for server in pair), 20, "both processes to hear again")
-
-
-def hears_again(server: LiveServer) -> bool:
-    with socket_of(server.url, make_account()) as socket:
-        return socket.named("connected")[0]["lastEventId"] is not None
 
 
 def test_without_the_database_nobody_is_ended(live_server: LiveServer, servers: Servers) -> None:
