@@ -21,9 +21,13 @@ def _email() -> fields.Email:
 
 
 def _new_password(example: str) -> fields.String:
-    told = {"description": "At least 8 characters and at most 72 bytes (NFKC); no common password."}
-    metadata = _PASSWORD | told | {"example": example}
-    return fields.String(required=True, validate=validate.Length(8, 72), metadata=metadata)
+    told = {
+        "description": "At least 8 characters and at most 72 bytes (NFKC); no common password.",
+        "minLength": 8,
+        "maxLength": 72,
+        "example": example,
+    }
+    return fields.String(required=True, validate=validate.Length(max=200), metadata=_PASSWORD | told)
 
 
 def _password() -> fields.String:
