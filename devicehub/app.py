@@ -8,6 +8,7 @@ from flask import Flask
 from pymongo.errors import PyMongoError
 
 from devicehub.audit import trail
+from devicehub.auth import uses
 from devicehub.core import cache, config, events, live, logging, migrations, mongo, redis
 from devicehub.core.cache import BytesCache, Cache
 from devicehub.core.config import Settings
@@ -52,7 +53,7 @@ def create_app(settings: Settings) -> Flask:
 
 def start(app: Flask) -> None:
     """Begin what a serving process does besides answering: bring the database up to date, hear events."""
-    for task in (_migrate, cache.current().keep_settled):
+    for task in (_migrate, cache.current().keep_settled, uses.keep_writing):
         threading.Thread(target=task, name=task.__name__, daemon=True).start()
     if config.current().devicehub_role != "api":
         realtime.start(app)

@@ -7,10 +7,11 @@ from typing import Any
 from bson import ObjectId
 from flask import Flask
 
-from devicehub.auth import email_change, standing
+from devicehub.auth import api_keys, email_change, standing
 from devicehub.auth import service as auth
 from devicehub.core import clock
-from devicehub.core.actor import Actor, Role
+from devicehub.core.actor import SCOPES, Actor, Role
+from devicehub.devices import keys as device_keys
 from devicehub.devices import service as devices
 from devicehub.mail.models import Mail
 from devicehub.organizations.models import Member, Organization
@@ -86,3 +87,18 @@ def make_device(actor: Actor, **fields: Any) -> dict[str, Any]:
     number = next(_numbers)
     defaults = {"name": f"Sensor {number}", "type": "sensor", "status": "active", "heartbeat_interval": 60}
     return devices.create(actor, defaults | fields)
+
+
+def make_device_key(actor: Actor, device_id: str) -> str:
+    """A key of a device, as the device sends it."""
+    return device_keys.create(actor, device_id)[1]
+
+
+def make_api_key(actor: Actor, *scopes: str) -> str:
+    """An API key of the actor's own, as an integration sends it; with every scope unless some are named."""
+    return api_keys.create(actor, name="Integration", scopes=list(scopes or SCOPES))[1]
+
+
+def bearing(credential: str) -> dict[str, str]:
+    """The headers of whoever comes with a token or a key."""
+    return {"Authorization": f"Bearer {credential}"}

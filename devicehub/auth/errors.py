@@ -1,13 +1,14 @@
-"""What can be wrong with a password, a token or a session.
+"""What can be wrong with a password, a token, a session or a key.
 
 Unauthenticated
 ├── InvalidCredentials
 ├── InvalidToken, TokenExpired, TokenRevoked, TokenStale      of an access token
+├── KeyRevoked, KeyInactive, KeyExpired                       of a key
 ├── InvalidRefreshToken, RefreshTokenReused                   of a refresh token
 └── InvalidEmailToken                                         of a link that was mailed
 """
 
-from devicehub.core.errors import Conflict, DeviceHubError, Forbidden, InvalidInput, Unauthenticated
+from devicehub.core.errors import Conflict, DeviceHubError, Forbidden, InvalidInput, NotFound, Unauthenticated
 
 
 class InvalidCredentials(Unauthenticated):
@@ -19,7 +20,7 @@ class InvalidCredentials(Unauthenticated):
 class InvalidToken(Unauthenticated):
     code = "INVALID_TOKEN"
     title = "Invalid token"
-    detail = "This is not an access token of ours."
+    detail = "This is no access token or key of ours."
 
 
 class TokenExpired(Unauthenticated):
@@ -38,6 +39,18 @@ class TokenStale(Unauthenticated):
     code = "TOKEN_STALE"
     title = "Token stale"
     detail = "Your rights have changed since this token was made; refresh it and go on."
+
+
+class KeyRevoked(TokenRevoked):
+    detail = "This key has been revoked, or what it belonged to is no more."
+
+
+class KeyInactive(TokenRevoked):
+    detail = "This key is switched off."
+
+
+class KeyExpired(TokenExpired):
+    detail = "This key's time is over; make another."
 
 
 class InvalidRefreshToken(Unauthenticated):
@@ -67,6 +80,16 @@ class NotAMember(Forbidden):
 class RoleNotYours(Forbidden):
     title = "Forbidden"
     detail = "A sign-up cannot choose its role."
+
+
+class ApiKeyNotFound(NotFound):
+    code = "API_KEY_NOT_FOUND"
+    title = "API key not found"
+    detail = "No API key {key_id} of yours in this organization."
+
+
+class TooManyKeys(Conflict):
+    detail = "There are {most} live keys already; revoke one first."
 
 
 class EmailAlreadyExists(Conflict):

@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, validate
 
 from devicehub.devices.models import PRESENCES, STATUSES
-from devicehub.web.fields import NAME, NUMBER, JsonObject, Text, Timestamp, Whole
+from devicehub.web.fields import NAME, NUMBER, Flag, JsonObject, Text, Timestamp, Whole
 from devicehub.web.schemas import PageQuerySchema, ProblemSchema, Schema, envelope
 
 LARGEST_METADATA = 16 << 10
@@ -16,6 +16,8 @@ SORTS = ("name", "createdAt", "lastActiveAt")
 _ID = {"example": "65f0a1b2c3d4e5f6a7b8c9d2"}
 _ORGANIZATION = {"example": "65f0a1b2c3d4e5f6a7b8c9d1"}
 _OWNER = {"example": "65f0a1b2c3d4e5f6a7b8c9d0"}
+_CREATOR = {"description": "The user who made it.", "example": "65f0a1b2c3d4e5f6a7b8c9d0"}
+_KEY = {"example": "dhd_65f0a1b2c3d4e5f6a7b8c9d4_q1Zk..."}
 _INTERVAL = {"description": "Seconds.", "example": 60}
 _METADATA = {"example": {"room": "B12", "service": {"year": 2026}}}
 _METRICS = {"example": {"temperature": 21.5, "battery": 87}}
@@ -84,6 +86,10 @@ class NewDevicesSchema(Schema):
         validate=validate.Length(1, LARGEST_BATCH),
         metadata={"example": [{"name": "Boiler room sensor", "type": "temperature"}]},
     )
+    issue_keys = Flag(
+        load_default=False,
+        metadata={"description": "Whether each new device gets a key at once.", "example": True},
+    )
 
 
 class BatchItemSchema(Schema):
@@ -92,6 +98,7 @@ class BatchItemSchema(Schema):
         required=True, metadata={"description": "201, or what the error says.", "example": 201}
     )
     device = fields.Nested(DeviceSchema)
+    key = fields.String(metadata=_KEY | {"description": "The new device's key, if asked for; told this once."})
     error = fields.Nested(ProblemSchema)
 
 
@@ -102,6 +109,27 @@ class BatchResultSchema(Schema):
 
 
 DeviceListSchema = envelope(DeviceSchema)
+
+
+class DeviceKeySchema(Schema):
+    """A key as a person knows it again; its secret is nowhere."""
+
+    id = fields.String(required=True, metadata={"example": "65f0a1b2c3d4e5f6a7b8c9d4"})
+    prefix = fields.String(
+        required=True, metadata={"description": "What it begins with.", "example": "dhd_65f0a1b2c3d4e5f6a7b8c9d4"}
+    )
+    created_at = Timestamp(required=True)
+    last_used_at = Timestamp(
+        required=True, allow_none=True, metadata={"description": "To about a minute; null before its first use."}
+    )
+    created_by = fields.String(required=True, metadata=_CREATOR)
+
+
+class NewDeviceKeySchema(DeviceKeySchema):
+    key = fields.String(required=True, metadata=_KEY | {"description": "All of it, told this once."})
+
+
+DeviceKeyListSchema = envelope(DeviceKeySchema)
 
 
 class DeviceQuerySchema(PageQuerySchema):

@@ -40,7 +40,9 @@ VARIABLES = {
     "newEmail": "",
     "emailToken": "",
     "organizationId": "",
+    "apiKeyId": "",
     "deviceId": "",
+    "keyId": "",
     "listen": "",
     "platformAdmin": "",
 }
@@ -73,7 +75,9 @@ PARTS = {
     "POST /api/auth/email/confirm": Part(needs="emailToken", sends={"token": "emailToken"}),
     "GET /api/users": Part(needs="platformAdmin"),
     "GET /api/users/users": Part(needs="platformAdmin"),
+    "POST /api/auth/api-keys": Part(keeps={"apiKeyId": "id"}),
     "POST /api/devices": Part(keeps={"deviceId": "id"}),
+    "POST /api/devices/{device_id}/keys": Part(keeps={"keyId": "id"}),
 }
 FIRST_TAG = "auth"
 LAST = ("POST /api/auth/revoke", "POST /api/auth/logout-all", "POST /api/auth/logout")
@@ -139,9 +143,14 @@ def _folders(document: Json) -> Iterator[Json]:
     last = [operations.pop(name) for name in LAST]
     for tag in sorted(document["tags"], key=lambda tag: bool(tag["name"] != FIRST_TAG)):
         own = [operation for operation in operations.values() if tag["name"] in operation.told["tags"]]
-        own.sort(key=lambda operation: operation.method == "delete")  # not before the others have used it
+        own.sort(key=_when)
         yield folder(tag["name"], tag["description"], own)
     yield folder("signing out", "What ends tokens and sessions, and with them the run.", last)
+
+
+def _when(operation: Operation) -> int:
+    """What deletes comes after what uses it, and what lies within a thing goes before the thing itself."""
+    return 0 if operation.method != "delete" else 100 - operation.path.count("/")
 
 
 def _operations(document: Json) -> Iterator[Operation]:

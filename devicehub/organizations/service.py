@@ -57,7 +57,12 @@ def get_for(user_id: str, organization_id: str) -> tuple[Organization, Role]:
 
 
 def require_member(actor: Actor, organization_id: str) -> Role:
-    """The caller's role in an organization; raises OrganizationNotFound when there is none."""
+    """The caller's role in an organization; raises OrganizationNotFound when there is none.
+
+    A key belongs to one organization and knows of no other, whatever else its owner is a member of.
+    """
+    if actor.kind != "user" and organization_id != actor.organization_id:
+        raise OrganizationNotFound(organization_id=organization_id)
     return get_for(actor.user_id, organization_id)[1]
 
 

@@ -1,7 +1,8 @@
 """Who is asking: found once per request, before the limiter; only a guard turns a stranger away.
 
 Access tokens are JWTs (RFC 9068's `at+jwt`): exactly HS256, a key chosen by `kid` from a fixed map, our issuer
-and audience. Their role and organization are hints; what decides is the stored session and membership.
+and audience. Their role and organization are hints; what decides is the stored session and membership. Keys, of
+devices and of integrations, are found by their id.
 """
 
 from dataclasses import replace
@@ -13,18 +14,20 @@ from flask import Flask, g, request
 from flask_jwt_extended import create_access_token, decode_token
 from flask_jwt_extended.exceptions import JWTExtendedException
 
-from devicehub.auth import sessions, standing
+from devicehub.auth import api_keys, sessions, standing
 from devicehub.auth.errors import InvalidToken, TokenExpired
 from devicehub.core import clock, config, crypto
 from devicehub.core.actor import Actor
 from devicehub.core.errors import DeviceHubError, Unauthenticated, Unavailable
+from devicehub.devices import keys as device_keys
 from devicehub.extensions import jwt
 from devicehub.web import errors
-from devicehub.web.guards import guard_of_request
+from devicehub.web.guards import Guard, guard_of_request
 
 AUDIENCE = "devicehub-api"
 LEEWAY_S = 5
 LONGEST_TOKEN = 4096
+API_KEY_HEADER = "X-API-Key"
 _REQUIRED = ("sub", "sid", "jti", "tv", "org", "iat", "nbf", "exp")
 
 
@@ -90,10 +93,18 @@ def decode(token: str, *, accept_expired: bool = False) -> dict[str, Any]:
 
 
 def authenticate(token: str) -> Actor:
-    """The caller an access token stands for now.
+    """The caller that an access token or a key stands for now.
 
     Raises InvalidToken, TokenExpired, TokenRevoked or TokenStale, and what a database that is away raises.
     """
+    if device_keys.KIND.begins(token):
+        return device_keys.identify(token)
+    if api_keys.KIND.begins(token):
+        return api_keys.identify(token)
+    return _signed_in(token)
+
+
+def _signed_in(token: str) -> Actor:
     claims = decode(token)
     return standing.identify(
         user_id=claims["sub"],
@@ -106,8 +117,11 @@ def authenticate(token: str) -> Actor:
 
 
 def still_valid(actor: Actor) -> None:
-    """Ask again whether `actor`'s session and membership stand; raises as `authenticate` does."""
-    standing.confirm(actor)
+    """Ask again whether `actor`'s session or key, and membership, stand; raises as `authenticate` does."""
+    if actor.kind == "api_key":
+        api_keys.confirm(actor)
+    else:
+        standing.confirm(actor)
 
 
 def current_actor() -> Actor:
@@ -127,11 +141,11 @@ def known_actor() -> Actor | None:
 
 def _resolve() -> None:
     guard = guard_of_request()
-    token = None if guard is not None and guard.limit == "none" else bearer() or _token_in_query()
+    is_asked = guard is None or guard.limit != "none"
     try:
-        if token is None:
+        actor = _in_headers() or _in_query(guard) if is_asked else None
+        if actor is None:
             raise Unauthenticated()
-        actor = authenticate(token)
         g.actor = replace(actor, request_id=g.request_id, ip=request.remote_addr)
     except Exception as error:
         g.refusal = errors.named(error)
@@ -139,15 +153,29 @@ def _resolve() -> None:
             raise g.refusal from error  # whatever follows would wait for the database as long again
 
 
-def bearer() -> str | None:
-    """The token of the `Authorization: Bearer` header; WSGI makes one of two, which is no token of ours."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+def presented() -> str | None:
+    """The token or key in the headers, of which one may say who asks; raises InvalidToken when both do.
+
+    WSGI makes one of two `Authorization` headers, which is no token of ours.
+    """
+    key, authorization = request.headers.get(API_KEY_HEADER), request.headers.get("Authorization")
+    if key is not None:
+        if authorization is not None or not api_keys.KIND.begins(key):
+            raise InvalidToken()
+        return key
+    scheme, _, token = (authorization or "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def _token_in_query() -> str | None:
-    guard = guard_of_request()
-    return request.args.get("token") if guard is not None and guard.token_in_query else None
+def _in_headers() -> Actor | None:
+    token = presented()
+    return authenticate(token) if token else None
+
+
+def _in_query(guard: Guard | None) -> Actor | None:
+    """Only what lives for minutes may stand in an address, which proxies and histories keep: no key."""
+    token = request.args.get("token") if guard is not None and guard.token_in_query else None
+    return _signed_in(token) if token else None
 
 
 def _kid(key: str) -> str:

@@ -15,8 +15,11 @@ from schemathesis.pytest._test_builder import build_operation_test
 from schemathesis.schemas import APIOperation, BaseSchema
 from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection
 
+from devicehub.auth import api_keys
 from devicehub.auth import service as auth
 from devicehub.core import mongo
+from devicehub.devices import keys as device_keys
+from devicehub.devices.errors import DeviceNotFound
 from tests.factories import PASSWORD, Account, email_token, make_account, make_device
 from tests.fuzz.conftest import Document
 
@@ -28,7 +31,12 @@ ENDING = {
     "POST /api/auth/revoke",
     "POST /api/auth/email/change",  # ends nothing, but may be asked for five times an hour
 }
-CREATING = {"POST /api/devices", "POST /api/devices/batch"}
+CREATING = {
+    "POST /api/auth/api-keys",
+    "POST /api/devices",
+    "POST /api/devices/batch",
+    "POST /api/devices/{device_id}/keys",
+}
 
 # Of the document's examples. Its address and password are those of Ada, who exists.
 REFRESH_TOKEN = "dhr1.65f0....0.b1f..."
@@ -38,16 +46,19 @@ REAL_IDS = re.compile("[0-7][0-9a-fA-F]{23}")
 
 def prepared(case: Case, account: Account) -> Account:
     """Let nothing that cases before it did stand in its way; for what ends tokens, the caller is somebody new."""
-    if case.operation.label in CREATING:  # a key serves one body, a serial number one device
-        for name in ("idempotency_keys", "devices"):
+    if (
+        case.operation.label in CREATING
+    ):  # a key serves one body, a serial number one device; of keys there are few
+        for name in ("idempotency_keys", "devices", "device_keys", "api_keys"):
             mongo.database()[name].delete_many({})
     return make_account(platform_admin=True) if case.operation.label in ENDING else account
 
 
 def made_real(case: Case, caller: Account) -> None:
     """Put what exists where the document's examples stand, and where half of all well-formed ids do."""
-    if REAL_IDS.fullmatch(str(case.path_parameters.get("device_id"))):
-        case.path_parameters["device_id"] = make_device(caller.actor)["id"]
+    for name in ("device_id", "key_id", "api_key_id"):
+        if REAL_IDS.fullmatch(str(case.path_parameters.get(name))):
+            case.path_parameters[name] = a_real(name, caller, case.path_parameters)
     if REAL_IDS.fullmatch(str(case.path_parameters.get("organization_id"))):
         case.path_parameters["organization_id"] = caller.actor.organization_id
     for name in ("refreshToken", "token"):
@@ -55,6 +66,19 @@ def made_real(case: Case, caller: Account) -> None:
             case.body[name] = caller.refresh_token
     if isinstance(case.body, dict) and case.body.get("token") == EMAIL_TOKEN:
         case.body["token"] = email_token(make_account())
+
+
+def a_real(name: str, caller: Account, others: dict[str, Any]) -> str:
+    """What a parameter of a path may name: a key is of the device before it, if that is real."""
+    if name == "device_id":
+        return str(make_device(caller.actor)["id"])
+    if name == "api_key_id":
+        mongo.database()["api_keys"].delete_many({})  # there are only so many
+        return str(api_keys.create(caller.actor, name="One", scopes=["logs:read"])[0].id)
+    try:
+        return str(device_keys.create(caller.actor, others["device_id"])[0].id)
+    except DeviceNotFound:
+        return str(others[name])
 
 
 def refused_one_by_one(case: Case, response: Response) -> bool:

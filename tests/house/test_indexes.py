@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from devicehub.auth import sessions
+from devicehub.auth import api_keys, sessions, uses
 from devicehub.core import mongo
+from devicehub.devices import keys as device_keys
 from tests.factories import make_account
 from tests.mail.conftest import owe, work
 
@@ -17,7 +18,9 @@ OURS = (
     "users",
     "organizations",
     "sessions",
+    "api_keys",
     "devices",
+    "device_keys",
     "idempotency_keys",
     "leases",
     "mails",
@@ -43,9 +46,9 @@ def test_every_query_is_served_by_an_index(client: FlaskClient, account: Any, pr
         collection = row["ns"].partition(".")[2]
         if collection in OURS and "planSummary" in row:
             plans.setdefault(collection, set()).add(row["planSummary"])
-    assert {"users", "organizations", "sessions", "devices", "audit_entries"} <= set(plans), (
-        "the profiler saw nothing"
-    )
+    assert {"users", "organizations", "sessions", "devices", "api_keys", "device_keys", "audit_entries"} <= set(
+        plans
+    ), "the profiler saw nothing"
     scans = {name: sorted(found) for name, found in plans.items() if any("COLLSCAN" in plan for plan in found)}
     assert scans == {}
 
@@ -64,6 +67,21 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     client.get(path)
     client.patch(path, json={"name": "Renamed"})
     client.post(f"{path}/heartbeat", json={})
+    key = client.post(f"{path}/keys").json
+    client.get(f"{path}/keys")
+    with_key = {"Authorization": f"Bearer {key['key']}"}
+    client.post(f"{path}/heartbeat", json={}, headers=with_key)
+    assert client.get(path, headers=with_key).status_code == 200
+    client.delete(f"{path}/keys/{key['id']}")
+    client.post(f"{path}/keys")
+    client.post("/api/devices/batch", json={"devices": [{"name": "Pump", "type": "pump"}], "issueKeys": True})
+    api_key = client.post("/api/auth/api-keys", json={"name": "All", "scopes": ["devices:read"]}).json
+    client.get("/api/auth/api-keys")
+    with_key = {"Authorization": f"Bearer {api_key['key']}"}
+    assert client.get("/api/devices", headers=with_key).status_code == 200
+    client.patch(f"/api/auth/api-keys/{api_key['id']}", json={"name": "Some"})
+    client.delete(f"/api/auth/api-keys/{api_key['id']}")
+    uses.write()
     client.get("/api/users/profile")
     client.patch("/api/users/profile", json={"name": "Grace"})
     client.patch("/api/users/preferences", json={"mail": {"report": False}})
@@ -72,6 +90,8 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     for query in ("", "search=a", "role=admin", "role=admin&search=a"):
         assert client.get(f"/api/users?{query}").status_code == 200
     client.delete(path)
+    device_keys.purge(account.actor, device)
+    api_keys.end_all(user_id=account.actor.user_id, organization_id=account.actor.organization_id)
     trail = f"/api/organizations/{account.actor.organization_id}/audit"
     at = "2026-01-01T00:00:00Z"
     for query in ("", "action=device.deleted", f"actor={account.actor.user_id}", f"from={at}", f"to={at}"):

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -22,6 +22,7 @@ from tests.conftest import ROOT, LiveServer, Servers, free_port, wait_until
 from tests.factories import PASSWORD, Account, email_token, make_account, make_device
 from tests.web.operations import Operation, operations
 from tests.web.refusals import refused
+from tests.web.things import things_of
 
 PATIENCE = 10.0  # a 503 is promised within 3 s; whoever waits for time-outs of PyMongo's own waits 12 s or 30 s
 PROFILE = "/api/users/profile"
@@ -100,7 +101,7 @@ def listed() -> list[Operation]:
 
 
 def perform(
-    http: httpx.Client, operation: Operation, account: Account, device_id: str, mailed: str = ""
+    http: httpx.Client, operation: Operation, account: Account, ids: Mapping[str, str], mailed: str = ""
 ) -> httpx.Response:
     """Do what an operation is for, with all it takes to succeed."""
     real = {
@@ -113,19 +114,18 @@ def perform(
     }
     body = {"json": operation.example | real.get(operation.path, {})} if operation.takes_body else {}
     headers = account.headers | {"User-Agent": "tests"}
-    address = operation.address(device_id, organization_id=account.actor.organization_id)
-    return http.request(operation.method, address, headers=headers, **body)
+    return http.request(operation.method, operation.address(**ids), headers=headers, **body)
 
 
 def test_without_redis_everything_works_uncached(http: httpx.Client, without_redis: Outage) -> None:
     asked = [
-        (operation, account, make_device(account.actor)["id"], email_token(account))
+        (operation, account, things_of(account, operation), email_token(account))
         for operation in listed()
         for account in [make_account(platform_admin=True)]
     ]
     with without_redis():
-        for operation, account, device_id, mailed in asked:
-            answer = perform(http, operation, account, device_id, mailed)
+        for operation, account, things, mailed in asked:
+            answer = perform(http, operation, account, things, mailed)
             assert 200 <= answer.status_code < 300, f"{operation}: {answer.status_code} {answer.text}"
             assert answer.headers.get("X-Cache", "BYPASS") == "BYPASS", operation
         health = http.get("/health")
@@ -167,7 +167,10 @@ def test_without_mongodb_everything_says_so_and_nobody_is_turned_away_as_a_stran
         asks: list[Callable[[], Any]] = [
             lambda path=path: http.get(path, headers=unknown.headers) for path in probes
         ]  # type: ignore[misc]
-        asks += [lambda op=op: perform(http, op, unknown, device["id"]) for op in listed()]  # type: ignore[misc]
+        asks += [
+            lambda op=op: perform(http, op, unknown, dict.fromkeys(op.in_path, device["id"]))  # type: ignore[misc]
+            for op in listed()
+        ]
         asks += [lambda: http.patch(PROFILE, json={"name": "Ada Byron"}, headers=known.headers)]
         health, ready, live, *answers = at_once(asks)
         assert (health.status_code, health.json()["status"], live.status_code) == (503, "unhealthy", 200)
