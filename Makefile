@@ -1,5 +1,5 @@
 # Everything a person types. `make help` lists it. Nothing here needs more than git, Python 3.11+ and make,
-# except `test-clients`, which needs Node.
+# except `test-clients` and `bench-fanout`, which need Node.
 
 PYTHON ?= python3
 VENV := .venv
@@ -34,6 +34,11 @@ fuzz: $(VENV)/.installed-dev ## fuzz a running server for some minutes (EXAMPLES
 bench: $(VENV)/.installed-dev ## measure side by side, print figures
 	$(BIN)/python -m tests.bench
 
+bench-fanout: $(VENV)/.installed-dev ## measure live events beside plain Flask-SocketIO and Node (needs Node)
+	@command -v npm >/dev/null || { echo "This needs Node.js 18 or newer, with npm."; exit 1; }
+	cd tests/clients && npm ci --no-audit --no-fund --loglevel=error
+	$(BIN)/python -m tests.bench_fanout
+
 lint: $(VENV)/.installed-dev ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -65,4 +70,4 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
-.PHONY: help run test cover test-clients fuzz bench lint format postman lock clean
+.PHONY: help run test cover test-clients fuzz bench bench-fanout lint format postman lock clean

@@ -1,36 +1,50 @@
 """The worker: takes jobs from the queue. Not gevent-patched: it forks a process for each job."""
 
+import signal
 import sys
 import time
 
 import structlog
 from redis import Redis
 from redis.exceptions import RedisError
-from rq import Worker
 
 from devicehub.app import create_app
 from devicehub.core import config
-from devicehub.core.queue import queue
+from devicehub.core.queue import Worker
+from devicehub.features import doors
 
 log = structlog.get_logger("devicehub.worker")
 
 
 def main() -> None:
-    """Work until told to stop; a Redis that is away is waited for."""
+    """Work until told to stop; a Redis that is away is waited for.
+
+    Nothing here may use MongoDB: its client does not survive the fork, so each job connects for itself.
+    """
     try:
         settings = config.load()
     except config.ConfigurationError as error:
         sys.exit(f"worker: {error}")
     app = create_app(settings)
+    list(doors("jobs"))  # imported once here, not by every job
     connection = Redis.from_url(settings.redis_address, socket_connect_timeout=2, health_check_interval=30)
     with app.app_context():
-        while True:
-            try:
-                Worker([queue(connection)], connection=connection).work(logging_level="WARNING")
-                return
-            except RedisError as error:
-                log.warning("worker.redis_away", error=type(error).__name__)
-                time.sleep(1)
+        while not _work(connection):
+            time.sleep(1)
+
+
+def _work(connection: Redis) -> bool:
+    """Work until asked to stop (true), or driven off by an error (false)."""
+    try:
+        worker = Worker(connection)
+        worker.work(logging_level="WARNING")
+    except RedisError as error:
+        log.warning("worker.redis_away", error=type(error).__name__)
+        return False
+    finally:  # RQ's handlers would ask a worker to stop that works no more
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return worker.is_leaving
 
 
 if __name__ == "__main__":

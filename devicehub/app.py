@@ -7,15 +7,21 @@ import structlog
 from flask import Flask
 from pymongo.errors import PyMongoError
 
+from devicehub import reactions
 from devicehub.audit import trail
 from devicehub.auth import uses
-from devicehub.core import cache, config, events, live, logging, migrations, mongo, redis
+from devicehub.core import cache, config, events, live, logging, migrations, mongo, queue, redis
 from devicehub.core.cache import BytesCache, Cache
 from devicehub.core.config import Settings
+from devicehub.core.duties import Duty
 from devicehub.core.live import Live
+from devicehub.devices import sweeper
 from devicehub.extensions import api, caching, socketio
 from devicehub.features import doors
-from devicehub.realtime import manager
+from devicehub.jobs import askers, reacting, sweeping
+from devicehub.jobs.schedule import Scheduler
+from devicehub.organizations import service as organizations
+from devicehub.realtime import ends, hub, manager, rounds
 from devicehub.realtime import service as realtime
 from devicehub.web import errors, hooks, identity, limits, openapi, paths
 
@@ -28,6 +34,8 @@ def create_app(settings: Settings) -> Flask:
     logging.setup(settings)
     mongo.connect(settings)
     redis.connect(settings)
+    queue.connect(settings)
+    askers.know_by(organizations.memberships)
 
     app = Flask("devicehub", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
@@ -43,20 +51,21 @@ def create_app(settings: Settings) -> Flask:
             api.register_blueprint(door.blp)
         if hasattr(door, "pages"):
             app.register_blueprint(door.pages)
-    manager.init_socketio(app, settings)
+    manager.init_socketio(app, settings, memberships=identity.memberships)
     for door in doors("sockets"):
         door.register(socketio)
     app.wsgi_app = hooks.in_front(app.wsgi_app)  # type: ignore[assignment, method-assign]
-    events.attach(trail.hear, realtime.relay)
+    events.attach(trail.hear, realtime.relay, ends.relay, reacting.to(reactions.ON))
     return app
 
 
 def start(app: Flask) -> None:
-    """Begin what a serving process does besides answering: bring the database up to date, hear events."""
-    for task in (_migrate, cache.current().keep_settled, uses.keep_writing):
+    """Begin what a serving process does besides answering: migrate, take up duties, hear events."""
+    for task in (_begin, cache.current().keep_settled, uses.keep_writing):
         threading.Thread(target=task, name=task.__name__, daemon=True).start()
     if config.current().devicehub_role != "api":
         realtime.start(app)
+        rounds.keep(hub.ours())
 
 
 def _init_cache(app: Flask) -> None:
@@ -69,6 +78,24 @@ def _init_cache(app: Flask) -> None:
     assert isinstance(store, BytesCache)  # noqa: S101
     cache.use(Cache(redis.current(), store))
     live.use(Live(redis.current(), cache.current()))
+
+
+def _begin() -> None:
+    """Migrate, and then take up the duties: what they do needs its indexes."""
+    _migrate()
+    if migrations.done.is_set():
+        for duty in _duties():
+            duty.start()
+
+
+def _duties() -> tuple[Duty, ...]:
+    """What one of all serving processes does."""
+    scheduler = Scheduler(reactions.EVERY)
+    return (
+        sweeper.duty(),
+        Duty("job-sweeper", sweeping.sweep, every=5, lease=15),
+        Duty("job-scheduler", scheduler.step, every=5, lease=15),
+    )
 
 
 def _migrate() -> None:

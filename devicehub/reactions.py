@@ -1,6 +1,14 @@
-"""What follows an event: its name, and the jobs that are asked for. Data, to be read aloud."""
+"""What follows from what: events and times on the left, jobs (`<feature>/jobs.py`) on the right."""
 
-ON: dict[str, tuple[str, ...]] = {
+from collections.abc import Mapping
+
+# After an event, these jobs; each is given the event's facts as its arguments and acts for who caused it.
+ON: Mapping[str, tuple[str, ...]] = {
     "device.deleted": ("devices.purge",),
     "member.removed": ("auth.end_api_keys",),
+    "organization.deleted": ("organizations.purge", "auth.purge_organization", "devices.purge_organization"),
 }
+
+# At these times (minute, hour, day, month, weekday; UTC), these jobs. Times missed while all was down are made up
+# for by one run.
+EVERY: Mapping[str, str] = {}

@@ -1,7 +1,11 @@
 """`make bench`: figures, measured side by side in one run on this machine. Ratios travel, absolute times do not."""
 
 import http.client
+import os
+import secrets
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -15,7 +19,8 @@ from rich.table import Table
 from devicehub.core import config
 from devicehub.core.config import Settings
 from devicehub.embedded.processes import start_mongod, start_redis
-from tests.conftest import NO_LIMITS, SECRETS, free_port, start_server
+from tests.bench_storm import Asks, storms
+from tests.conftest import NO_LIMITS, ROOT, SECRETS, LiveServer, free_port, named, start_server
 
 DEVICES, ROUNDS = 1000, 400
 ASKED = {
@@ -62,6 +67,8 @@ def main() -> None:
         )
         try:
             console.print(cached_and_uncached(settings))
+            console.print(grouped_and_single(settings))
+            console.print(storms(settings, _somebody))
         finally:
             redis.stop()
             mongod.stop()
@@ -97,14 +104,43 @@ def cached_and_uncached(settings: Settings) -> Table:
         server.stop()
 
 
+def grouped_and_single(settings: Settings) -> Table:
+    """Beats a second written in groups and each by itself, in turn, by the same greenlets."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench_heartbeats"],
+        env=os.environ | named(settings),
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.PIPE,
+    )
+    rates = {name: statistics.median(found) for name, found in orjson.loads(done.stdout).items()}
+    table = Table("heartbeats", "a second", title="128 devices beat, the ownership check and the event included")
+    for name, rate in rates.items():
+        table.add_row(name, f"{rate:.0f}")
+    table.add_row("in a group / by itself", f"{rates['in a group'] / rates['by itself']:.1f}")
+    return table
+
+
+def _somebody(server: LiveServer) -> Asks:
+    """A new person who asks a process."""
+    client = Client(int(server.url.rpartition(":")[2]))
+    _sign_up(client)
+    return Asks(lambda path, body: client.ask("POST", path, body)[1])
+
+
 def _fill(client: Client) -> None:
-    account = {"name": "Ada Lovelace", "email": "ada@example.com", "password": "correct horse battery"}
-    client.ask("POST", "/api/auth/signup", account)
-    _, body = client.ask("POST", "/api/auth/login", {key: account[key] for key in ("email", "password")})
-    client.headers = {"Authorization": f"Bearer {orjson.loads(body)['accessToken']}"}
+    _sign_up(client)
     for start in range(0, DEVICES, 500):
         devices = [{"name": f"Sensor {n}", "type": "sensor", "tags": ["bench"]} for n in range(start, start + 500)]
         client.ask("POST", "/api/devices/batch", {"devices": devices})
+
+
+def _sign_up(client: Client) -> None:
+    email = f"ada-{secrets.token_hex(4)}@example.com"
+    account = {"name": "Ada Lovelace", "email": email, "password": "correct horse battery"}
+    client.ask("POST", "/api/auth/signup", account)
+    _, body = client.ask("POST", "/api/auth/login", {key: account[key] for key in ("email", "password")})
+    client.headers = {"Authorization": f"Bearer {orjson.loads(body)['accessToken']}"}
 
 
 def _in_turn(noun: str, ways: dict[str, Callable[[], str]]) -> dict[str, list[float]]:

@@ -22,7 +22,7 @@ from flask.testing import FlaskClient
 from devicehub import cli
 from devicehub.app import create_app
 from devicehub.core import clock as system_clock
-from devicehub.core import config, events, logging, migrations, mongo, redis
+from devicehub.core import config, events, leases, logging, migrations, mongo, queue, redis
 from devicehub.core.actor import Actor
 from devicehub.core.config import Settings
 from devicehub.core.events import Event
@@ -38,8 +38,8 @@ SECRETS = {
 # The limits have tests of their own; everywhere else they would only be in the way.
 NO_LIMITS = {
     f"{name}_rate_limit": "1000000 per minute"
-    for name in ("auth", "refresh", "device", "ingest", "analytics", "export", "general")
-}
+    for name in ("auth", "refresh", "device", "ingest", "analytics", "export", "invitation", "general")
+} | {"sockets_per_user": "1000", "streams_per_user": "1000"}
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 10, what: str = "") -> Any:
@@ -99,6 +99,7 @@ def settings(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Sett
         devicehub_var=tmp_path_factory.mktemp("var"),
         bcrypt_rounds=4,
         log_level="WARNING",
+        slow_request_ms=60_000,  # on a busy machine any request may be slow, and its line another
         **SECRETS,
         **NO_LIMITS,
     )
@@ -127,6 +128,16 @@ def empty() -> None:
             db[name].delete_many({})
     wait_until(redis.current().is_alive, what="Redis to be believed back")
     redis.current().client.flushdb()
+    queue.connect(config.current())  # it may still be taking a rest from an outage of the test before
+
+
+@contextmanager
+def holding(duty: str, holder: str) -> Iterator[None]:
+    """Take a duty away from whoever has it: in this block nobody else does it."""
+    db, until = mongo.database(), system_clock.now() + timedelta(hours=1)
+    db[leases.COLLECTION].update_one({"_id": duty}, {"$set": {"holder": holder, "until": until}}, upsert=True)
+    yield
+    leases.release(db, duty, holder)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """One builder per thing, with defaults that make sense."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -7,13 +8,16 @@ from typing import Any
 from bson import ObjectId
 from flask import Flask
 
-from devicehub.auth import api_keys, email_change, standing
+from devicehub.auth import api_keys, email_change, sessions, standing
 from devicehub.auth import service as auth
-from devicehub.core import clock
+from devicehub.auth.models import Session
+from devicehub.core import clock, redis
 from devicehub.core.actor import SCOPES, Actor, Role
 from devicehub.devices import keys as device_keys
 from devicehub.devices import service as devices
 from devicehub.mail.models import Mail
+from devicehub.organizations import deletions, invitations
+from devicehub.organizations import service as organizations
 from devicehub.organizations.models import Member, Organization
 from devicehub.users.models import User
 from devicehub.web import identity
@@ -66,9 +70,75 @@ def join(account: Account, organization_id: str, *, role: Role) -> None:
     standing.forget_user(account.actor.user_id)
 
 
+def invite(actor: Actor, email: str, *, role: Role = "viewer") -> str:
+    """Invite somebody into the actor's organization; the token as it is mailed."""
+    made = invitations.create(actor, email=email, role=role)
+    token: str = Mail.objects(key=f"invitation:{made['id']}").first().data["token"]
+    return token
+
+
+def _deleted(account: Account) -> str:
+    """The receipt for an organization of somebody's own that they have deleted."""
+    gone = organizations.create_own(account.actor, {"name": "Gone"})
+    return str(deletions.delete(organizations.require(account.actor, str(gone.id)))["receipt_id"])
+
+
+def _home_with_a_spare(account: Account) -> str:
+    """The active organization of somebody who has another, so that one of them may be deleted."""
+    organizations.create_own(account.actor, {"name": "Spare"})
+    return account.actor.organization_id
+
+
+Ids = dict[str, str]
+# For every name that paths give an id, how an owner comes to one: what lies within another thing comes after it.
+# And the tokens that are mailed to them: of an invitation elsewhere, and for another address.
+MAKE: dict[str, Callable[[Account, Ids], str]] = {
+    "email_token": lambda account, _: email_token(account),
+    "invitation_token": lambda account, _: invite(make_account().actor, account.email),
+    "organization_id": lambda account, _: _home_with_a_spare(account),
+    "user_id": lambda account, _: (
+        make_account(role="viewer", organization_id=account.actor.organization_id).actor.user_id
+    ),
+    "invitation_id": lambda account, _: str(
+        invitations.create(account.actor, email=f"guest{next(_numbers)}@example.com", role="viewer")["id"]
+    ),
+    "receipt_id": lambda account, _: _deleted(account),
+    "api_key_id": lambda account, _: str(api_keys.create(account.actor, name="One", scopes=["logs:read"])[0].id),
+    "device_id": lambda account, _: str(make_device(account.actor)["id"]),
+    "key_id": lambda account, ids: str(device_keys.create(account.actor, ids["device_id"])[0].id),
+}
+
+
+def make_one_of_each(account: Account) -> Ids:
+    """Something of an owner's for every operation to be tried on, by the names that paths give ids."""
+    made: Ids = {}
+    for name, make in MAKE.items():
+        made[name] = make(account, made)
+    return made
+
+
+def go_on_in(account: Account, organization_id: str) -> Account:
+    """Somebody's session, renewed with another of their organizations as the active one."""
+    session = Session.objects(id=ObjectId(account.actor.session_id))
+    session.update_one(set__organization_id=ObjectId(organization_id))
+    return _signed(account.email, sessions.rotate(account.refresh_token, ip="127.0.0.1", user_agent="tests"))
+
+
+def let_redis_remember(account: Account) -> None:
+    """What somebody may do, as if nothing of it had changed for a minute."""
+    key = f"user:{account.actor.user_id}"
+    redis.current().client.delete(key)
+    with app.app_context():
+        identity.authenticate(account.access_token)
+    assert account.actor.organization_id.encode() in (redis.current().client.get(key) or b"")
+
+
 def log_in(email: str) -> Account:
     """A new session of somebody who has signed up."""
-    grant = auth.log_in(email=email, password=PASSWORD, ip="127.0.0.1", user_agent="tests")
+    return _signed(email, auth.log_in(email=email, password=PASSWORD, ip="127.0.0.1", user_agent="tests"))
+
+
+def _signed(email: str, grant: sessions.Grant) -> Account:
     with app.app_context():
         token = identity.mint(grant)
         return Account(email, identity.authenticate(token), token, grant.refresh_token)

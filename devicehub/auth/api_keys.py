@@ -15,7 +15,7 @@ from devicehub.auth.errors import ApiKeyNotFound, KeyExpired, KeyInactive, KeyRe
 from devicehub.auth.keys import Kind, Row
 from devicehub.auth.models import ApiKey
 from devicehub.core import clock, ids
-from devicehub.core.actor import Actor
+from devicehub.core.actor import Actor, Role
 from devicehub.core.events import emit
 from devicehub.core.paging import Page
 from devicehub.core.remembered import State
@@ -97,6 +97,13 @@ def end_all(*, user_id: str, organization_id: str) -> int:
     return len(keys.end(KIND, ApiKey.objects(**owner)))
 
 
+def purge(organization_id: str) -> int:
+    """Delete every key of an organization that is no more; returns how many there were."""
+    there = ApiKey.objects(organization_id=ObjectId(organization_id))
+    keys.end(KIND, there)
+    return int(there.delete())
+
+
 def identify(token: str) -> Actor:
     """The caller that a key stands for; raises InvalidToken, or what `_actor` raises of one that is ours."""
     key_id, state = keys.prove(KIND, token)
@@ -110,9 +117,16 @@ def confirm(actor: Actor) -> None:
 
     Raises TokenStale when it may more or less now, else as `identify` does.
     """
-    now = _actor(actor.key_id or "", keys.still(KIND, actor.key_id or ""))
-    if (now.role, now.scopes) != (actor.role, actor.scopes):
+    if present(actor)[actor.organization_id] != actor.role:
         raise TokenStale()
+
+
+def present(actor: Actor) -> Mapping[str, Role]:
+    """The one organization that a key acts in, and the role of its owner there now; raises as `confirm` does."""
+    now = _actor(actor.key_id or "", keys.still(KIND, actor.key_id or ""))
+    if now.scopes != actor.scopes:
+        raise TokenStale()
+    return {now.organization_id: now.role}
 
 
 def _actor(key_id: str, state: State) -> Actor:

@@ -5,6 +5,7 @@ from typing import Any
 
 from devicehub.auth import api_keys
 from devicehub.jobs.registry import Context, job
+from devicehub.organizations import deletions
 
 
 @job("auth.end_api_keys")
@@ -13,3 +14,12 @@ def end_api_keys(context: Context) -> Mapping[str, Any]:
     arguments = context.arguments
     ended = api_keys.end_all(user_id=arguments["user_id"], organization_id=arguments["organization_id"])
     return {"ended": ended}
+
+
+@job("auth.purge_organization")
+def purge_organization(context: Context) -> None:
+    """Delete the API keys of a deleted organization, and note on its receipt how many they were."""
+    organization_id, receipt_id = context.arguments["organization_id"], context.arguments["receipt_id"]
+    if removed := api_keys.purge(organization_id):
+        deletions.count(receipt_id, "apiKeys", removed)
+    deletions.finish(receipt_id, "auth")

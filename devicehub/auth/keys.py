@@ -108,7 +108,7 @@ def end(kind: Kind, chosen: Any) -> list[ObjectId]:
 
 def forget(key_ids: Iterable[ObjectId]) -> None:
     """These keys have changed: ask MongoDB."""
-    remembered.forget([_name(str(key_id)) for key_id in key_ids])
+    remembered.overwrite([_name(str(key_id)) for key_id in key_ids], remembered.CHANGED)
 
 
 def _look_up(kind: Kind, key_id: str) -> State | None:

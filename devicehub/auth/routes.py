@@ -11,6 +11,7 @@ from devicehub.auth import service as auth
 from devicehub.core import config, crypto
 from devicehub.core.errors import Busy, Unauthenticated
 from devicehub.organizations import service as organizations
+from devicehub.organizations.errors import InvitationNotFound, TooMany
 from devicehub.users.service import UserNotFound
 from devicehub.web import identity
 from devicehub.web.blueprint import Blueprint
@@ -33,10 +34,14 @@ class SignUp(MethodView):
     @blp.arguments(schemas.SignUpSchema)
     @blp.response(201, schemas.SignedUpSchema)
     @blp.raises(errors.EmailAlreadyExists, errors.RoleNotYours, errors.UnfitPassword, Busy)
+    @blp.raises(InvitationNotFound, TooMany)
     def post(self, account: dict[str, Any]) -> dict[str, Any]:
-        """Make an account and its organization"""
+        """Make an account and its organization
+
+        With the token of an invitation to its address it joins that organization instead.
+        """
         made = auth.sign_up(**account)
-        return {"user": made.user, "organization": organizations.describe(made.organization, "owner")}
+        return {"user": made.user, "organization": organizations.describe(made.organization, made.role)}
 
 
 @blp.route("/login")
@@ -44,7 +49,7 @@ class LogIn(MethodView):
     @blp.public(limit="auth")
     @blp.arguments(schemas.LogInSchema)
     @blp.response(200, schemas.TokensSchema)
-    @blp.raises(errors.InvalidCredentials, errors.NotAMember, Busy)
+    @blp.raises(errors.InvalidCredentials, Busy)
     def post(self, credentials: dict[str, Any]) -> dict[str, Any]:
         """Open a session"""
         ip, user_agent = _place()
@@ -139,7 +144,7 @@ class ApiKeys(MethodView):
     @blp.guard()
     @blp.arguments(schemas.NewApiKeySchema)
     @blp.response(201, schemas.MadeApiKeySchema)
-    @blp.raises(errors.TooManyKeys)
+    @blp.raises(errors.TooManyKeys, Busy)
     def post(self, fields: dict[str, Any]) -> Any:
         """Make an API key
 
@@ -155,7 +160,7 @@ class ApiKeyById(MethodView):
     @blp.guard()
     @blp.arguments(schemas.ApiKeyPatchSchema, required=False)
     @blp.response(200, schemas.ApiKeySchema)
-    @blp.raises(errors.ApiKeyNotFound)
+    @blp.raises(errors.ApiKeyNotFound, Busy)
     def patch(self, changes: dict[str, Any], api_key_id: str) -> Any:
         """Change an API key
 
@@ -165,7 +170,7 @@ class ApiKeyById(MethodView):
 
     @blp.guard()
     @blp.response(204)
-    @blp.raises(errors.ApiKeyNotFound)
+    @blp.raises(errors.ApiKeyNotFound, Busy)
     def delete(self, api_key_id: str) -> None:
         """Revoke an API key
 

@@ -33,6 +33,13 @@ class SignUpSchema(Schema):
         },
     )
     organization_name = Text(100, shortest=2, metadata={"example": "Analytical Engines"})
+    invitation_token = fields.String(
+        validate=validate.Length(max=512),
+        metadata={
+            "description": "Joins the organization that invites this address, instead of making one.",
+            "example": "dhi_kJ0VbZ1nqk4u...",
+        },
+    )
     role = fields.String(
         metadata={"description": "Accepted as `user` and ignored; anything else is 403.", "enum": ["user"]}
     )

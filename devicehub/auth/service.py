@@ -10,9 +10,12 @@ from devicehub.auth import passwords, sessions
 from devicehub.auth.errors import EmailAlreadyExists, InvalidCredentials, RoleNotYours
 from devicehub.auth.sessions import Grant
 from devicehub.core import clock
-from devicehub.core.actor import Actor
+from devicehub.core.actor import Actor, Role
 from devicehub.core.events import emit
+from devicehub.organizations import invitations
 from devicehub.organizations import service as organizations
+from devicehub.organizations.errors import InvitationNotFound, TooMany
+from devicehub.organizations.invitations import Open
 from devicehub.organizations.models import Organization
 from devicehub.users.models import User
 
@@ -21,14 +24,21 @@ from devicehub.users.models import User
 class SignUp:
     user: User
     organization: Organization
+    role: Role
 
 
 def sign_up(
-    *, name: str, email: str, password: str, organization_name: str | None = None, role: str | None = None
+    *,
+    name: str,
+    email: str,
+    password: str,
+    organization_name: str | None = None,
+    invitation_token: str | None = None,
+    role: str | None = None,
 ) -> SignUp:
-    """Make an account and the organization it owns.
+    """Make an account and the organization it owns; or let it join the one it is invited to.
 
-    Raises EmailAlreadyExists, UnfitPassword, and RoleNotYours for any `role` but "user".
+    Raises EmailAlreadyExists, UnfitPassword, InvitationNotFound, and RoleNotYours for any `role` but "user".
     """
     if role not in (None, "user"):
         raise RoleNotYours()
@@ -36,26 +46,47 @@ def sign_up(
     passwords.check(password, name=name, email=address)
     if User.objects(email=address).only("id").first() is not None:
         raise EmailAlreadyExists()
-    moment, user_id = clock.now(), ObjectId()
+    invitation = invitations.open_to(address, invitation_token) if invitation_token is not None else None
+    moment = clock.now()
     user = User(
-        id=user_id,
+        id=ObjectId(),
         name=name,
         email=address,
         password_hash=passwords.hash_password(password),
         created_at=moment,
         updated_at=moment,
     )
+    if invitation is None:
+        made = _with_organization(user, organization_name or organizations.home_name(name))
+    else:
+        made = _as_member(user, invitation)
+    emit("user.signed_up", Actor(str(user.id), str(made.organization.id), made.role), user_id=str(user.id))
+    return made
+
+
+def _with_organization(user: User, name: str) -> SignUp:
     # The account comes last: whoever can sign in has an organization, even if we die in between.
-    organization = organizations.create(
-        owner_id=user_id, name=organization_name or f"{name}'s devices", personal=True
-    )
+    organization = organizations.create(owner_id=user.id, name=name, personal=True)
     try:
         user.save(force_insert=True)
     except NotUniqueError as error:
         organizations.discard(organization)
         raise EmailAlreadyExists() from error
-    emit("user.signed_up", Actor(str(user_id), str(organization.id), "owner"), user_id=str(user_id))
-    return SignUp(user, organization)
+    return SignUp(user, organization, "owner")
+
+
+def _as_member(user: User, invitation: Open) -> SignUp:
+    # Here the account comes first, for the invitation is good once. If we die in between, it is still open.
+    try:
+        user.save(force_insert=True)
+    except NotUniqueError as error:
+        raise EmailAlreadyExists() from error
+    try:
+        invitations.take(Actor(str(user.id), invitation.organization_id, invitation.role), invitation)
+    except (InvitationNotFound, TooMany):
+        User.objects(id=user.id).delete()
+        raise
+    return SignUp(user, *organizations.get_for(str(user.id), invitation.organization_id))
 
 
 def log_in(*, email: str, password: str, ip: str | None, user_agent: str | None) -> Grant:
@@ -63,6 +94,7 @@ def log_in(*, email: str, password: str, ip: str | None, user_agent: str | None)
     user: User | None = User.objects(email=email.lower()).first()
     if not passwords.matches(password, user.password_hash if user else None) or user is None:
         raise InvalidCredentials()
+    organizations.give_home(user)
     grant = sessions.open_session(user, ip=ip, user_agent=user_agent)
     emit("session.opened", _actor(grant), session_id=grant.session_id)
     return grant

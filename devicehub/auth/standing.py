@@ -3,7 +3,7 @@
 MongoDB is the truth; what it said is remembered for a moment, as `core/remembered.py` tells.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import partial
 
@@ -15,6 +15,7 @@ from devicehub.core import clock, ids, remembered
 from devicehub.core.actor import Actor, Role
 from devicehub.core.remembered import State
 from devicehub.organizations import service as organizations
+from devicehub.users import service as users
 from devicehub.users.models import User
 
 
@@ -52,28 +53,37 @@ def confirm(actor: Actor) -> None:
 
     Raises TokenExpired, TokenRevoked or TokenStale.
     """
+    if present(actor).get(actor.organization_id) != actor.role:
+        raise TokenStale()
+
+
+def present(actor: Actor) -> Mapping[str, Role]:
+    """The organizations of an identified caller now, and the role in each.
+
+    Raises TokenExpired or TokenRevoked.
+    """
     if actor.token_ends_at is not None and actor.token_ends_at <= clock.now():
         raise TokenExpired()
     session, user = _look_up(actor.session_id or "", actor.user_id)
     if session is None or user is None or actor.token_id in session["revoked"]:
         raise TokenRevoked()
-    if user["memberships"].get(actor.organization_id) != actor.role:
-        raise TokenStale()
+    memberships: Mapping[str, Role] = user["memberships"]
+    return memberships
 
 
 def end_sessions(session_ids: Iterable[str]) -> None:
     """Let nobody believe any longer that these sessions live."""
-    remembered.end([f"sess:{session_id}" for session_id in session_ids])
+    remembered.overwrite([f"sess:{session_id}" for session_id in session_ids], remembered.ENDED)
 
 
 def forget_session(session_id: str) -> None:
     """Something about this session has changed: ask MongoDB."""
-    remembered.forget([f"sess:{session_id}"])
+    remembered.overwrite([f"sess:{session_id}"], remembered.CHANGED)
 
 
 def forget_user(user_id: str) -> None:
     """What this user may do has changed: ask MongoDB."""
-    remembered.forget([f"user:{user_id}"])
+    users.forget([user_id])
 
 
 def role_in(organization_id: str, user_id: str) -> Role | None:

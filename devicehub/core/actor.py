@@ -51,3 +51,7 @@ class Actor:
     def is_at_least(self, role: Role) -> bool:
         """Whether the caller's role in the active organization is `role` or above."""
         return at_least(self.role, role)
+
+
+# Nobody in particular: the machinery itself, or a person at its command line.
+SYSTEM = Actor(user_id="", organization_id="", role="owner", kind="system")

@@ -15,7 +15,7 @@ Nothing here knows what is cached; values are bytes.
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -113,7 +113,17 @@ class Cache:
     @contextmanager
     def writing(self, scope: str, *nouns: str) -> Iterator[None]:
         """Surround a write that changes what is cached of `nouns` in `scope`."""
-        keys = [key for noun in nouns for key in (f"gen:{scope}:{noun}", f"writing:{scope}:{noun}")]
+        with self.writing_all([scope], *nouns):
+            yield
+
+    @contextmanager
+    def writing_all(self, scopes: Iterable[str], *nouns: str) -> Iterator[None]:
+        """Surround a write that changes what is cached of `nouns` in many scopes, or in none."""
+        names = [f"{scope}:{noun}" for scope in scopes for noun in nouns]
+        if not names:
+            yield
+            return
+        keys = [key for name in names for key in (f"gen:{name}", f"writing:{name}")]
         self._mark(self._begin, keys)
         try:
             yield

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from zoneinfo import available_timezones
 
 _shift = timedelta()
 
@@ -21,6 +23,12 @@ def timestamp() -> float:
 def rfc3339(moment: datetime) -> str:
     """`moment` as the API writes it: `2026-01-31T12:00:00.000Z` (RFC 3339, UTC, milliseconds)."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@cache
+def timezones() -> frozenset[str]:
+    """Every IANA time zone by its name; where the system has none, from the `tzdata` wheel."""
+    return frozenset(available_timezones() - {"localtime", "Factory"})  # what a machine says of itself is no zone
 
 
 @contextmanager

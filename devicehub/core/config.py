@@ -31,6 +31,14 @@ def _size(value: Any) -> Any:
     return int(match[1]) * {"b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}[match[2] or "b"]
 
 
+def _duration(value: Any) -> Any:
+    """`90`, `90s`, `15m`, `24h` or `7d`, in seconds."""
+    match = re.fullmatch(r"(\d+)\s*([smhd])?", str(value).strip().lower())
+    if not match:
+        raise ValueError("write a time such as 90s, 15m, 24h or 7d")
+    return int(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[match[2] or "s"]
+
+
 def _words(value: Any) -> Any:
     return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
@@ -89,6 +97,7 @@ def _limit(window: str) -> BeforeValidator:
 
 
 Size = Annotated[int, BeforeValidator(_size)]
+Duration = Annotated[int, BeforeValidator(_duration), Field(ge=1)]
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_words)]
 MongoAddress = Annotated[str, _address("mongodb://", "mongodb+srv://")]
 RedisAddress = Annotated[str, _address("redis://", "rediss://", "unix://")]
@@ -149,11 +158,16 @@ class Settings(BaseSettings):
     analytics_rate_limit: PerMinute = "50 per minute"
     export_rate_limit: PerHour = "10 per hour"
     web_concurrency: int = Field(1, ge=1)
+    invitation_rate_limit: PerHour = "30 per hour"
     general_rate_limit: PerMinute = "200 per minute"
 
     cache_devices_ttl: int = Field(1800, ge=1)
     cache_profile_ttl: int = Field(900, ge=1)
+    sockets_per_user: int = Field(10, ge=1)
+    streams_per_user: int = Field(5, ge=1)
     event_window: int = Field(10_000, ge=1)
+    job_lease_seconds: int = Field(30, ge=3)
+    device_inactive_after: Duration = 86_400
 
     smtp_url: SmtpAddress = ""
     mail_from: Sender = "DeviceHub <no-reply@localhost>"

@@ -18,6 +18,11 @@ def mac(key: str, *parts: object) -> str:
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
+def sha256(secret: str) -> str:
+    """What is kept of a secret that is long and random: nothing that would open a door. In hex."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
 def same(one: str, other: str) -> bool:
     """Whether two secrets are equal, in a time that does not tell where they differ."""
     return hmac.compare_digest(one.encode(), other.encode())

@@ -11,6 +11,17 @@ from devicehub.core import crypto, leases, mongo
 log = structlog.get_logger(__name__)
 
 
+_started: list["Duty"] = []
+
+
+def stop_all() -> None:
+    """End every duty of this process, which is about to end: nobody has to wait for its leases to lapse."""
+    for duty in _started:
+        duty.end()
+    while _started:
+        _started.pop().stop()
+
+
 class Duty:
     """`do` once every `every` seconds, by the process that holds the lease `name`; another takes over in `lease`.
 
@@ -31,10 +42,15 @@ class Duty:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=f"duty-{self.name}", daemon=True)
             self._thread.start()
+            _started.append(self)
+
+    def end(self) -> None:
+        """Begin to stop, and do not wait for it."""
+        self._stopped.set()
 
     def stop(self) -> None:
         """End after the present round and give the lease back, so that another process need not wait for it."""
-        self._stopped.set()
+        self.end()
         if self._thread is not None:
             self._thread.join()
 

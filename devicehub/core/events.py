@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from devicehub.core import clock
+from devicehub.core import clock, crypto
 from devicehub.core.actor import Actor
 
 log = structlog.get_logger(__name__)
@@ -15,12 +15,16 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A thing that happened, named `noun.past_tense`, by whom, and its facts (JSON-ready values)."""
+    """A thing that happened, named `noun.past_tense`, by whom, and its facts (JSON-ready values).
+
+    Told twice under one `id`, it happened once.
+    """
 
     name: str
     actor: Actor
     data: Mapping[str, Any]
     at: datetime = field(default_factory=clock.now)
+    id: str = field(default_factory=lambda: crypto.random_token(12))
 
 
 Sink = Callable[[Event], None]
@@ -32,11 +36,17 @@ def attach(*sinks: Sink) -> None:
     _sinks[:] = sinks
 
 
-def emit(name: str, actor: Actor, **data: Any) -> None:
-    """Tell every sink in turn. The write is done already, so a sink's failure is logged and never undoes it."""
-    event = Event(name, actor, data)
+def emit(name: str, actor: Actor, /, **data: Any) -> None:
+    """Say that something happened. The write is done already: a sink's failure is logged and never undoes it."""
+    tell(Event(name, actor, data))
+
+
+def tell(event: Event) -> None:
+    """Tell every sink in turn of an event."""
     for sink in _sinks:
         try:
             sink(event)
         except Exception:
-            log.exception("event.sink_failed", event_name=name, sink=getattr(sink, "__qualname__", repr(sink)))
+            log.exception(
+                "event.sink_failed", event_name=event.name, sink=getattr(sink, "__qualname__", repr(sink))
+            )

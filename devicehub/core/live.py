@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from devicehub.core.cache import EPOCH_KEY, MARK_LIFE_MS, Cache
-from devicehub.core.redis import Redis, RedisAway
+from devicehub.core.redis import Ask, Redis, RedisAway, Script
 
 LIFE_S = 86_400
 
@@ -80,28 +80,34 @@ class Live:
         self._redis, self._cache = redis, cache
         self._begin, self._finish, self._fill = (redis.script(text) for text in (_BEGIN, _FINISH, _FILL))
 
-    def begin(self, scope: str, ids: Iterable[str]) -> None:
-        """Say that these are about to be written to MongoDB; until `finish`, readers ask there."""
-        self._quietly(self._begin, scope, [MARK_LIFE_MS, *ids])
+    def begin(self, ids: Mapping[str, Iterable[str]]) -> None:
+        """Say which of each scope are about to be written to MongoDB; until `finish`, readers ask there."""
+        self._quietly(self._begin, {scope: [MARK_LIFE_MS, *chosen] for scope, chosen in ids.items()})
 
-    def finish(self, scope: str, values: Mapping[str, Value]) -> None:
-        """Say what was written. A writer that never comes here is waited for until its mark has lapsed."""
-        self._quietly(self._finish, scope, _flat(values))
+    def finish(self, values: Mapping[str, Mapping[str, Value | None]]) -> None:
+        """Say what was written, in each scope; None where a write came to nothing.
 
-    def abandon(self, scope: str, one: str) -> None:
-        """Say that a write which was begun came to nothing."""
-        self._quietly(self._finish, scope, [one, "", ""])
+        A writer that never comes here is waited for until its mark has lapsed.
+        """
+        self._quietly(self._finish, {scope: _flat(written) for scope, written in values.items()})
 
     def forget(self, scope: str, one: str) -> None:
         """Let go of a thing that is no more."""
         with suppress(RedisAway):
             self._redis.call(lambda client: client.hdel(_keys(scope)[0], one, f"w{one}"))
 
-    def _quietly(self, script: Callable[..., Any], scope: str, args: list[Any]) -> None:
-        try:
-            script(_keys(scope), [self._redis.incarnation, *args])
-        except RedisAway:
-            return  # counted as a failure: this process raises the epoch, which empties the hash, before it reads
+    def forget_all(self, scope: str) -> None:
+        """Let go of a whole scope that is no more."""
+        with suppress(RedisAway):
+            self._redis.call(lambda client: client.delete(_keys(scope)[0]))
+
+    def _quietly(self, script: Script, args: Mapping[str, list[Any]]) -> None:
+        first = self._redis.incarnation
+        asks = [Ask(script, _keys(scope), [first, *more]) for scope, more in args.items()]
+        with suppress(
+            RedisAway
+        ):  # counted: this process raises the epoch, which empties the hash, before it reads
+            self._redis.together(asks)
 
     def read(self, scope: str, ids: list[str], load: Load, *, fresh: bool = False) -> Mapping[str, bytes]:
         """The value of each id; what is missing or being written comes from `load`, MongoDB's word."""
@@ -133,7 +139,7 @@ class Live:
         missing = [one for one in ids if one not in found]
         if missing:
             loaded = load(missing)
-            self._quietly(self._fill, scope, [current, *_flat(loaded)])
+            self._quietly(self._fill, {scope: [current, *_flat(loaded)]})
             found |= _values(loaded)
         return found
 
@@ -142,8 +148,8 @@ def _keys(scope: str) -> list[str]:
     return [f"live:{scope}", EPOCH_KEY]
 
 
-def _flat(values: Mapping[str, Value]) -> list[Any]:
-    return [part for one, (sequence, value) in values.items() for part in (one, sequence, value)]
+def _flat(values: Mapping[str, Value | None]) -> list[Any]:
+    return [part for one, value in values.items() for part in (one, *(value or ("", "")))]
 
 
 def _values(loaded: Mapping[str, Value]) -> dict[str, bytes]:

@@ -28,12 +28,28 @@ def connect(settings: Settings) -> None:
     `timeoutMS` bounds selection, pool wait, execution and retry together, and what is left of it goes to the
     server as `maxTimeMS`: a hung mongod is given up on as surely as a dead one.
     """
-    connection.disconnect()
-    connection.connect(
-        host=settings.mongodb_uri,
+    _connect(
+        settings,
         timeoutMS=settings.db_timeout_ms,
         maxPoolSize=settings.db_max_pool_size,
         minPoolSize=settings.db_min_pool_size,
+    )
+
+
+def connect_for_work(settings: Settings) -> None:
+    """Make the client of a process that does a job: nobody waits for it, so it may take its time.
+
+    A query may take a minute, and a failover is waited for. Always a new client: one that was used before a fork
+    is of no use after it.
+    """
+    _connect(settings, socketTimeoutMS=60_000, serverSelectionTimeoutMS=20_000, connectTimeoutMS=5_000)
+
+
+def _connect(settings: Settings, **patience: Any) -> None:
+    connection.disconnect()
+    connection.connect(
+        host=settings.mongodb_uri,
+        **patience,
         w="majority",
         retryWrites=True,
         tz_aware=True,

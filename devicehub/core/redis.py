@@ -1,13 +1,13 @@
 """Redis: one pool a process behind a breaker, and the identity of the server that answers."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import structlog
 from redis import Redis as Client
 from redis.backoff import NoBackoff
 from redis.connection import Connection, ConnectionPool
-from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 from redis.retry import Retry
 
 from devicehub.core.breaker import Breaker
@@ -27,7 +27,8 @@ class Redis:
     """The process's way to Redis. Every call either answers or raises RedisAway, never waits long.
 
     `incarnation` is the `run_id` of the server that was connected to last; `failures` counts the calls that
-    got no answer, so that a cache can tell that an invalidation of its own may be lost.
+    got no answer, so that a cache can tell that an invalidation of its own may be lost. A call that `loses`
+    nothing then is not counted.
     """
 
     def __init__(self, url: str, *, timeout: float, rest: float = 1.0) -> None:
@@ -52,10 +53,10 @@ class Redis:
         text = info.decode() if isinstance(info, bytes) else str(info)
         self.incarnation = next(line[7:] for line in text.splitlines() if line.startswith("run_id:"))
 
-    def call(self, ask: Callable[[Client], Any]) -> Any:
+    def call(self, ask: Callable[[Client], Any], *, loses: bool = True) -> Any:
         """Run `ask(client)` and return its answer; raises RedisAway when there is none to be had."""
         if not self.breaker.allows():
-            self.failures += 1
+            self.failures += loses
             raise RedisAway("left alone after a failure")
         try:
             answer = ask(self.client)
@@ -63,7 +64,7 @@ class Redis:
             if isinstance(error, ResponseError) and not _is_away(error):
                 self.breaker.succeeded()  # it does answer
                 raise
-            self.failures += 1
+            self.failures += loses
             if self.breaker.failed():
                 log.warning("redis.away", error=type(error).__name__)
             raise RedisAway(type(error).__name__) from error
@@ -71,10 +72,26 @@ class Redis:
             log.info("redis.back")
         return answer
 
-    def script(self, text: str) -> Callable[..., Any]:
-        """A Lua script as a function of (keys, args); one round trip, raises RedisAway like `call`."""
-        registered = self.client.register_script(text)
-        return lambda keys, args: self.call(lambda _: registered(keys=keys, args=args))
+    def script(self, text: str, *, loses: bool = True) -> "Script":
+        """A Lua script, ready to be called; `loses` as for `call`."""
+        return Script(self, text, loses)
+
+    def together(self, asks: Sequence["Ask"]) -> list[Any]:
+        """The answers of several scripts, in one round trip and in this order; raises RedisAway like `call`."""
+
+        def ask(client: Client) -> list[Any]:
+            pipe = client.pipeline(transaction=True)  # or a script that is loaded meanwhile would overtake others
+            for one in asks:
+                pipe.evalsha(one.script.registered.sha, len(one.keys), *one.keys, *one.args)
+            answers: list[Any] = pipe.execute(raise_on_error=False)
+            for index, (one, answer) in enumerate(zip(asks, answers, strict=True)):
+                if isinstance(answer, NoScriptError):
+                    answers[index] = one.script.registered(one.keys, one.args)
+                elif isinstance(answer, RedisError):
+                    raise answer
+            return answers
+
+        return self.call(ask, loses=any(one.script.loses for one in asks)) if asks else []
 
     def is_alive(self) -> bool:
         """Whether Redis answers now."""
@@ -86,6 +103,26 @@ class Redis:
     def close(self) -> None:
         """Drop every connection; the next call opens a new one."""
         self.pool.disconnect()
+
+
+class Script:
+    """A Lua script as a function of (keys, args): one round trip, raises RedisAway like `Redis.call`."""
+
+    def __init__(self, redis: Redis, text: str, loses: bool = True) -> None:
+        self.registered = redis.client.register_script(text)
+        self.loses = loses
+        self._call = redis.call
+
+    def __call__(self, keys: list[Any], args: list[Any]) -> Any:
+        return self._call(lambda _: self.registered(keys=keys, args=args), loses=self.loses)
+
+
+class Ask(NamedTuple):
+    """One call of a script, for `Redis.together`."""
+
+    script: Script
+    keys: list[Any]
+    args: list[Any]
 
 
 def _is_away(error: ResponseError) -> bool:

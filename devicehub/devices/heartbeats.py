@@ -1,108 +1,136 @@
-"""Heartbeats: one conditional update each, told after it was written."""
+"""Signs of life: those of a moment are read, judged and written together, each exactly, and told."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ReturnDocument
 
-from devicehub.core import cache, clock, live
+from devicehub.core import clock, ids, metrics
 from devicehub.core.actor import Actor
-from devicehub.core.errors import Conflict
+from devicehub.core.errors import Conflict, DeviceHubError
 from devicehub.core.events import emit
-from devicehub.devices import service as devices
-from devicehub.devices import views
-from devicehub.devices.models import Device
+from devicehub.core.groups import Group
+from devicehub.devices import presence, states
+from devicehub.devices.errors import DeviceNotFound
+from devicehub.devices.presence import Row, Signal
+from devicehub.devices.states import Change
+from devicehub.devices.views import Beat
+from devicehub.realtime import service as realtime
 
 _TRIES = 5
-_SHOWN = {"status": "status", "presence": "presence", "firmware_version": "firmwareVersion"}
+_LARGEST_GROUP = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """What a heartbeat was answered with."""
-
-    device_id: str
-    status: str
-    presence: str
-    last_active_at: datetime
-    server_time: datetime
-    next_heartbeat_in: int
+Outcome = Beat | DeviceHubError
 
 
 def beat(actor: Actor, device_id: str, told: Mapping[str, Any]) -> Beat:
-    """Note a sign of life of a device: seen now, by the server's clock; raises DeviceNotFound.
+    """Note a sign of life of a device, or its goodbye: heard now, by the server's clock; raises DeviceNotFound."""
+    [outcome] = beat_all(actor, [(device_id, told)])
+    if isinstance(outcome, DeviceHubError):
+        raise outcome
+    return outcome
 
-    Only a beat that changes status, presence or firmware outdates cached lists.
+
+def beat_all(actor: Actor, many: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Outcome]:
+    """Note the signs of life of many devices, for each what came of it; a device may be among them twice."""
+    signals = {
+        index: Signal(actor, device_id, "goodbye" if told.get("goodbye") else "heartbeat", told)
+        for index, (text, told) in enumerate(many)
+        if (device_id := ids.parse(text)) is not None
+    }
+    found = dict(zip(signals, note(list(signals.values())), strict=True))
+    return [found.get(index) or DeviceNotFound(device_id=text) for index, (text, _) in enumerate(many)]
+
+
+def note(signals: Sequence[Signal]) -> Sequence[Outcome]:
+    """Note signals of any kind together with those that others bring in this moment, for each what came of it.
+
+    Whether the actor may speak for devices of their organization is the caller's to ask.
     """
+    return _group.submit(signals) if signals else []
+
+
+def _round(signals: list[Signal]) -> list[Outcome]:
+    """All signals of a moment. Who lost their condition to somebody else is read and judged again."""
+    metrics.observe_group(len(signals))
+    outcomes: dict[int, Outcome] = {}
     for _ in range(_TRIES):
-        before = devices.row_of(actor, device_id)
-        changes = _changes(before, told)
-        row = _write(actor, before, changes, told)
-        if row is not None:
-            _tell(actor, row, changes)
-            moment = row["last_active_at"]
-            return Beat(device_id, row["status"], row["presence"], moment, clock.now(), row["heartbeat_interval"])
-    raise Conflict()
+        waiting = {index: signal for index, signal in enumerate(signals) if index not in outcomes}
+        if not waiting:
+            break
+        outcomes |= _attempt(waiting)
+    return [outcomes.get(index) or Conflict() for index in range(len(signals))]
 
 
-def _changes(before: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
-    """What this beat makes different, in stored names."""
-    wanted = {"presence": "online"}
-    if "firmware_version" in told:
-        wanted["firmware_version"] = told["firmware_version"]
-    if "status" in told:
-        wanted["status"] = told["status"]
-    elif before["status"] == "inactive" and before.get("status_by") == "silence":
-        wanted["status"] = "active"
-    return {name: value for name, value in wanted.items() if before.get(name) != value}
+def _attempt(signals: Mapping[int, Signal]) -> dict[int, Outcome]:
+    rows = states.read({signal.device_id for signal in signals.values()})
+    now, latest, heard = clock.now(), dict(rows), dict[int, Row]()
+    for index, signal in signals.items():
+        row = latest.get(signal.device_id)
+        if row is not None and _may_speak_for(signal.actor, row):
+            heard[index] = latest[signal.device_id] = presence.after_signal(row, signal, now)
+    concerned = {signals[index].device_id for index in heard}
+    written = states.write([Change(rows[one], latest[one]) for one in concerned]) if concerned else set()
+    kept = {index: row for index, row in heard.items() if row["_id"] in written}
+    _tell({index: signals[index] for index in kept}, kept, {one: rows[one] for one in written})
+    missing: dict[int, Outcome] = {
+        index: DeviceNotFound(device_id=str(signal.device_id))
+        for index, signal in signals.items()
+        if index not in heard
+    }
+    return missing | {index: _answer(row) for index, row in kept.items()}
 
 
-def _write(
-    actor: Actor, before: Mapping[str, Any], changes: Mapping[str, Any], told: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    """Write the beat if the device still is as it was read; None when somebody else was faster."""
-    if not changes:
-        return _update(actor, before, changes, told)
-    with cache.current().writing(actor.organization_id, devices.NOUN):
-        return _update(actor, before, changes, told)
+def _may_speak_for(actor: Actor, row: Row) -> bool:
+    """Whether it is a device of the caller's organization; of a device's own key, itself."""
+    is_other = actor.kind == "device" and actor.device_id != str(row["_id"])
+    return str(row["organization_id"]) == actor.organization_id and not is_other
 
 
-def _update(
-    actor: Actor, before: Mapping[str, Any], changes: Mapping[str, Any], told: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    unchanged = {name: before.get(name) for name in (*_SHOWN, "status_by")}
-    update: dict[str, Any] = {"$max": {"last_active_at": clock.now()}, "$inc": {"beats": 1}}
-    written = dict(changes) | ({"metrics": dict(told["metrics"])} if "metrics" in told else {})
-    if "status" in changes:
-        written["status_by"] = "device"
-    if written:
-        update["$set"] = written
-    device_id = str(before["_id"])
-    live.current().begin(actor.organization_id, [device_id])
-    row: dict[str, Any] | None = Device._get_collection().find_one_and_update(
-        {"_id": before["_id"], "organization_id": ObjectId(actor.organization_id), **unchanged},
-        update,
-        return_document=ReturnDocument.AFTER,
-    )
-    if row is None:
-        live.current().abandon(actor.organization_id, device_id)
-    else:
-        live.current().finish(actor.organization_id, {device_id: views.live_value(row)})
-    return row
+def _tell(signals: Mapping[int, Signal], heard: Mapping[int, Row], before: Mapping[ObjectId, Row]) -> None:
+    """Tell of each signal, in the order they came in, after what it changed (and what others left untold)."""
+    changed = {
+        row["_id"]: row
+        for row in heard.values()
+        if len(row.get("untold", ())) > len(before[row["_id"]].get("untold", ()))
+    }
+    states.record(changed.values())
+    told = dict[ObjectId, int]()
+    with realtime.together():
+        for index, row in heard.items():
+            actor = signals[index].actor
+            if row["_id"] in changed:
+                for transition in row["untold"][told.get(row["_id"], 0) :]:
+                    states.tell(actor, row, transition)
+                told[row["_id"]] = len(row["untold"])
+            if signals[index].kind != "log":
+                _tell_beat(actor, row)
+    states.settle(changed.values())
 
 
-def _tell(actor: Actor, row: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
-    state = {"device_id": str(row["_id"]), "status": row["status"], "presence": row["presence"]}
-    if changes:
-        shown = {_SHOWN[name]: value for name, value in changes.items()}
-        emit("device.status_changed", actor, **state, changes=shown)
+def _tell_beat(actor: Actor, row: Row) -> None:
     emit(
         "device.heartbeat",
         actor,
-        **state,
+        device_id=str(row["_id"]),
+        status=row["status"],
+        presence=row["presence"],
         last_active_at=row["last_active_at"],
         metrics=row.get("metrics", {}),
     )
+
+
+def _answer(row: Row) -> Beat:
+    moment = row["last_active_at"]
+    return Beat(
+        str(row["_id"]),
+        row["status"],
+        row["presence"],
+        moment,
+        max(clock.now(), moment),
+        row["heartbeat_interval"],
+    )
+
+
+_group: Group[Signal, Outcome] = Group(_round, largest=_LARGEST_GROUP)

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from bson import ObjectId
-from mongoengine import DateTimeField, DictField, IntField, ListField, ObjectIdField, StringField
+from mongoengine import DateTimeField, DictField, IntField, ListField, LongField, ObjectIdField, StringField
 
 from devicehub.auth.models import Key
 from devicehub.core.actor import Actor
@@ -21,8 +21,10 @@ class DeviceQuerySet(TenantQuerySet):
 
 
 class Device(Document):
-    """`revision` counts changes of configuration, `beats` counts heartbeats; each orders what it counts.
+    """`revision` counts changes of configuration, `sequence` counts all changes: who writes raises it.
 
+    `transitions` counts the changes of state that no person made; what of them was not told yet is in `untold`.
+    `due_at` is when silence makes a difference next, and whoever last wrote live fields is `written_by`.
     `name_key` and `serial_key` are the folded forms that sorting and searching use.
     """
 
@@ -35,17 +37,26 @@ class Device(Document):
     type = StringField(required=True)
     status = StringField(choices=STATUSES, required=True)
     status_by = StringField(choices=("person", "device", "silence"), default="person")
+    status_since = DateTimeField()
     serial_number = StringField()
     serial_key = StringField()
     location = StringField()
     tags = ListField(StringField())
     metadata = DictField()
     heartbeat_interval = IntField(required=True)
+    interval_set_by = StringField(choices=("person", "default"), default="person")
     firmware_version = StringField()
     presence = StringField(choices=PRESENCES, required=True)
+    presence_since = DateTimeField()
     last_active_at = DateTimeField()
+    signal = DictField()
+    clock_offset_ms = LongField()
+    due_at = DateTimeField()
     metrics = DictField()
-    beats = IntField(default=0)
+    transitions = IntField(default=0)
+    untold = ListField(DictField())
+    written_by = StringField()
+    sequence = LongField(default=0)
     revision = IntField(default=1)
     created_at = DateTimeField(required=True)
     updated_at = DateTimeField(required=True)
@@ -58,3 +69,17 @@ class DeviceKey(Key):
     BEGINS = "dhd"
 
     device_id = ObjectIdField(required=True)
+
+
+class PresenceChange(Document):
+    """One change of a device's presence; `seq` is its number among the device's transitions."""
+
+    meta: ClassVar[dict[str, Any]] = {"collection": "presence_history", "queryset_class": TenantQuerySet}
+
+    organization_id = ObjectIdField(required=True)
+    device_id = ObjectIdField(required=True)
+    seq = IntField(required=True)
+    at = DateTimeField(required=True)
+    presence_before = StringField(db_field="from", choices=PRESENCES, required=True)
+    presence_after = StringField(db_field="to", choices=PRESENCES, required=True)
+    cause = DictField(required=True)

@@ -8,8 +8,8 @@ from flask.views import MethodView
 from marshmallow import ValidationError
 
 from devicehub.auth.errors import TooManyKeys
-from devicehub.core.errors import DeviceHubError, InvalidInput
-from devicehub.devices import heartbeats, keys, schemas
+from devicehub.core.errors import Busy, DeviceHubError, InvalidInput
+from devicehub.devices import heartbeats, history, keys, schemas, views
 from devicehub.devices import service as devices
 from devicehub.devices.errors import (
     DeviceKeyNotFound,
@@ -22,14 +22,15 @@ from devicehub.web import conditional, idempotency
 from devicehub.web.blueprint import Blueprint
 from devicehub.web.errors import problem_of
 from devicehub.web.identity import current_actor
-from devicehub.web.pagination import take_page
+from devicehub.web.pagination import cursor_list, take_cursor, take_page
 from devicehub.web.responses import json_response
-from devicehub.web.schemas import PageQuerySchema
+from devicehub.web.schemas import CursorQuerySchema, PageQuerySchema
 
 blp = Blueprint("devices", __name__, url_prefix="/api/devices", description="Devices and their signs of life.")
 
 _LOCATION = {"Location": {"schema": {"type": "string"}, "description": "Where the new device is."}}
 _new_device = schemas.NewDeviceSchema()
+_heartbeat = schemas.DeviceHeartbeatSchema()
 
 
 @blp.route("")
@@ -61,7 +62,7 @@ class DeviceBatch(MethodView):
     @blp.arguments(schemas.NewDevicesSchema)
     @idempotency.accepted
     @blp.response(200, schemas.BatchResultSchema)
-    @blp.raises(KeysMakeNoKeys)
+    @blp.raises(KeysMakeNoKeys, Busy)
     def post(self, batch: dict[str, Any]) -> Any:
         """Register up to 500 devices
 
@@ -103,7 +104,7 @@ class DeviceById(MethodView):
     @blp.guard("operator", limit="device", scope="devices:write")
     @conditional.matched
     @blp.response(204)
-    @blp.raises(DeviceNotFound, DeviceNotYours)
+    @blp.raises(DeviceNotFound, DeviceNotYours, Busy)
     def delete(self, device_id: str) -> None:
         """Delete a device"""
         devices.delete(current_actor(), device_id, revision=conditional.expected_revision())
@@ -115,9 +116,72 @@ class Heartbeat(MethodView):
     @blp.arguments(schemas.HeartbeatSchema, required=False)
     @blp.response(200, schemas.HeartbeatResultSchema)
     @blp.raises(DeviceNotFound)
-    def post(self, told: dict[str, Any], device_id: str) -> heartbeats.Beat:
+    def post(self, told: dict[str, Any], device_id: str) -> Any:
         """Tell that a device lives"""
-        return heartbeats.beat(current_actor(), device_id, told)
+        return json_response(views.beat(heartbeats.beat(current_actor(), device_id, told)), 200)
+
+
+@blp.route("/heartbeats")
+class Heartbeats(MethodView):
+    @blp.guard("operator", limit="ingest", scope="heartbeats:write", devices=True)
+    @blp.arguments(schemas.HeartbeatsSchema)
+    @blp.response(200, schemas.HeartbeatsResultSchema)
+    def post(self, batch: dict[str, Any]) -> Any:
+        """Tell that up to 500 devices live
+
+        For a gateway. Each is judged by itself; the answer tells of each what came of it.
+        """
+        outcomes: dict[int, Any] = {}
+        sound: dict[int, tuple[str, dict[str, Any]]] = {}
+        for index, raw in enumerate(batch["heartbeats"]):
+            try:
+                told = _heartbeat.load(raw)
+                sound[index] = told.pop("device_id"), told
+            except ValidationError as error:
+                outcomes[index] = InvalidInput(errors=_by_field(error))
+        outcomes |= zip(sound, heartbeats.beat_all(current_actor(), list(sound.values())), strict=True)
+        items = [_heard(index, outcomes[index]) for index in sorted(outcomes)]
+        accepted = sum(item["status"] == 200 for item in items)
+        return json_response({"accepted": accepted, "rejected": len(items) - accepted, "items": items}, 200)
+
+
+@blp.route("/<id:device_id>/presence")
+class Presence(MethodView):
+    @blp.guard(limit="device", scope="devices:read")
+    @blp.response(200, schemas.PresenceSchema)
+    @blp.raises(DeviceNotFound)
+    def get(self, device_id: str) -> dict[str, Any]:
+        """Explain a device's presence"""
+        return history.explain(current_actor(), device_id)
+
+
+@blp.route("/<id:device_id>/presence/history")
+class PresenceHistory(MethodView):
+    @blp.guard(limit="device", scope="devices:read")
+    @blp.arguments(CursorQuerySchema, location="query")
+    @blp.response(200, schemas.PresenceChangeListSchema)
+    @blp.raises(DeviceNotFound)
+    def get(self, query: dict[str, Any], device_id: str) -> dict[str, Any]:
+        """List the changes of a device's presence
+
+        Newest first, of the last 90 days.
+        """
+        of = ("presence", device_id)
+        return cursor_list(history.find(current_actor(), device_id, take_cursor(query, *of)), *of)
+
+
+@blp.route("/<id:device_id>/presence/availability")
+class PresenceAvailability(MethodView):
+    @blp.guard(limit="device", scope="devices:read")
+    @blp.arguments(schemas.AvailabilityQuerySchema, location="query")
+    @blp.response(200, schemas.AvailabilitySchema)
+    @blp.raises(DeviceNotFound)
+    def get(self, query: dict[str, Any], device_id: str) -> history.Availability:
+        """Tell how long a device was online
+
+        Exactly, from the changes of its presence.
+        """
+        return history.availability(current_actor(), device_id, query["range"])
 
 
 @blp.route("/<id:device_id>/keys")
@@ -138,7 +202,7 @@ class DeviceKeys(MethodView):
 
     @blp.guard("operator", limit="device")
     @blp.response(201, schemas.NewDeviceKeySchema)
-    @blp.raises(DeviceNotFound, DeviceNotYours, TooManyKeys)
+    @blp.raises(DeviceNotFound, DeviceNotYours, TooManyKeys, Busy)
     def post(self, device_id: str) -> Any:
         """Make a key for a device
 
@@ -153,7 +217,7 @@ class DeviceKeys(MethodView):
 class DeviceKeyById(MethodView):
     @blp.guard("operator", limit="device")
     @blp.response(204)
-    @blp.raises(DeviceNotFound, DeviceNotYours, DeviceKeyNotFound)
+    @blp.raises(DeviceNotFound, DeviceNotYours, DeviceKeyNotFound, Busy)
     def delete(self, device_id: str, key_id: str) -> None:
         """Revoke a device's key
 
@@ -193,6 +257,12 @@ def _item(index: int, outcome: Any) -> dict[str, Any]:
     if isinstance(outcome, DeviceHubError):
         return {"index": index, "status": outcome.status, "error": problem_of(outcome)}
     return {"index": index, "status": 201, "device": outcome}
+
+
+def _heard(index: int, outcome: heartbeats.Outcome) -> dict[str, Any]:
+    if isinstance(outcome, DeviceHubError):
+        return _item(index, outcome)
+    return {"index": index, "status": 200, "heartbeat": views.beat(outcome)}
 
 
 def _by_field(error: ValidationError) -> dict[str, Any]:

@@ -1,22 +1,26 @@
 """What of a device goes in and out."""
 
+from datetime import timedelta
 from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
 from devicehub.devices.models import PRESENCES, STATUSES
-from devicehub.web.fields import NAME, NUMBER, Flag, JsonObject, Text, Timestamp, Whole
-from devicehub.web.schemas import PageQuerySchema, ProblemSchema, Schema, envelope
+from devicehub.web.fields import NAME, NUMBER, Flag, JsonObject, Span, Text, Timestamp, Unjudged, Whole
+from devicehub.web.schemas import PageQuerySchema, ProblemSchema, Schema, cursor_envelope, envelope
 
 LARGEST_METADATA = 16 << 10
 MOST_METRICS, LONGEST_METRIC, LARGEST_METRICS = 50, 100, 32 << 10
 LARGEST_BATCH = 500
 SORTS = ("name", "createdAt", "lastActiveAt")
+SIGNALS = ("heartbeat", "log", "goodbye")
+CAUSES = (*SIGNALS, "silence", "interval")
 
 _ID = {"example": "65f0a1b2c3d4e5f6a7b8c9d2"}
 _ORGANIZATION = {"example": "65f0a1b2c3d4e5f6a7b8c9d1"}
 _OWNER = {"example": "65f0a1b2c3d4e5f6a7b8c9d0"}
 _CREATOR = {"description": "The user who made it.", "example": "65f0a1b2c3d4e5f6a7b8c9d0"}
+_KEY_ID = {"example": "65f0a1b2c3d4e5f6a7b8c9d4"}
 _KEY = {"example": "dhd_65f0a1b2c3d4e5f6a7b8c9d4_q1Zk..."}
 _INTERVAL = {"description": "Seconds.", "example": 60}
 _METADATA = {"example": {"room": "B12", "service": {"year": 2026}}}
@@ -74,7 +78,7 @@ class NewDeviceSchema(DevicePatchSchema):
     name = Text(100, shortest=2, required=True, metadata={"example": "Boiler room sensor"})
     type = Text(50, shortest=2, required=True, metadata={"example": "temperature"})
     status = fields.String(load_default="active", validate=validate.OneOf(STATUSES))
-    heartbeat_interval = Whole(5, 86_400, load_default=60, metadata=_INTERVAL)
+    heartbeat_interval = Whole(5, 86_400, metadata=_INTERVAL | {"default": 60})
 
 
 class NewDevicesSchema(Schema):
@@ -114,7 +118,7 @@ DeviceListSchema = envelope(DeviceSchema)
 class DeviceKeySchema(Schema):
     """A key as a person knows it again; its secret is nowhere."""
 
-    id = fields.String(required=True, metadata={"example": "65f0a1b2c3d4e5f6a7b8c9d4"})
+    id = fields.String(required=True, metadata=_KEY_ID)
     prefix = fields.String(
         required=True, metadata={"description": "What it begins with.", "example": "dhd_65f0a1b2c3d4e5f6a7b8c9d4"}
     )
@@ -163,7 +167,9 @@ class HeartbeatSchema(Schema):
         },
     )
     firmware_version = Text(100, shortest=1, metadata={"example": "1.4.2"})
-    sent_at = Timestamp()
+    sent_at = Timestamp(metadata={"description": "By the device's own clock; kept as how far that is from ours."})
+    goodbye = Flag(metadata={"description": "It goes, and is offline from now on.", "example": False})
+    reason = Text(100, metadata={"description": "Why it goes; kept with a goodbye.", "example": "maintenance"})
 
 
 class HeartbeatResultSchema(Schema):
@@ -173,3 +179,116 @@ class HeartbeatResultSchema(Schema):
     last_active_at = Timestamp(required=True)
     server_time = Timestamp(required=True)
     next_heartbeat_in = fields.Integer(required=True, metadata=_INTERVAL)
+
+
+class HeartbeatsSchema(Schema):
+    """What a gateway tells of the devices behind it; each is judged by itself, in this order."""
+
+    heartbeats = fields.List(
+        Unjudged(lambda: DeviceHeartbeatSchema()),
+        required=True,
+        validate=validate.Length(1, LARGEST_BATCH),
+        metadata={"example": [{"deviceId": _ID["example"], "metrics": {"temperature": 21.5}}]},
+    )
+
+
+class DeviceHeartbeatSchema(HeartbeatSchema):
+    device_id = Text(100, required=True, metadata=_ID)
+
+
+class HeartbeatItemSchema(Schema):
+    index = fields.Integer(required=True, metadata={"example": 0})
+    status = fields.Integer(
+        required=True, metadata={"description": "200, or what the error says.", "example": 200}
+    )
+    heartbeat = fields.Nested(HeartbeatResultSchema)
+    error = fields.Nested(ProblemSchema)
+
+
+class HeartbeatsResultSchema(Schema):
+    accepted = fields.Integer(required=True, metadata={"example": 1})
+    rejected = fields.Integer(required=True, metadata={"example": 0})
+    items = fields.List(fields.Nested(HeartbeatItemSchema), required=True)
+
+
+class LastSignalSchema(Schema):
+    at = Timestamp(required=True)
+    kind = fields.String(required=True, validate=validate.OneOf(SIGNALS))
+    by = fields.String(required=True, metadata={"description": "Whose token or key it came with."} | _OWNER)
+    key_id = fields.String(metadata={"description": "Of one that came with a key: which."} | _KEY_ID)
+    reason = fields.String(metadata={"description": "Of a goodbye that gave one.", "example": "maintenance"})
+
+
+class NextTransitionSchema(Schema):
+    to = fields.String(
+        required=True,
+        validate=validate.OneOf(("late", "offline", "inactive")),
+        metadata={"description": "`inactive` is its status; the others are its presence."},
+    )
+    at = Timestamp(required=True)
+
+
+class PresenceSchema(Schema):
+    """Why a device's presence is what it is, and what becomes of it if nothing is heard of it."""
+
+    device_id = fields.String(required=True, metadata=_ID)
+    presence = fields.String(required=True, validate=validate.OneOf(PRESENCES))
+    since = Timestamp(required=True)
+    last_signal = fields.Nested(LastSignalSchema, required=True, allow_none=True)
+    heartbeat_interval = fields.Integer(required=True, metadata=_INTERVAL)
+    interval_set_by = fields.String(required=True, validate=validate.OneOf(("person", "default")))
+    late_at = Timestamp(
+        required=True, allow_none=True, metadata={"description": "After 1.5 intervals of silence."}
+    )
+    offline_at = Timestamp(required=True, allow_none=True, metadata={"description": "15 s later."})
+    next_transition = fields.Nested(NextTransitionSchema, required=True, allow_none=True)
+    clock_offset_ms = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "How far the device's clock is ahead of ours.", "example": -120},
+    )
+    server_time = Timestamp(required=True)
+
+
+class CauseSchema(Schema):
+    kind = fields.String(required=True, validate=validate.OneOf(CAUSES))
+    by = fields.String(metadata={"description": "Of a signal: whose token or key it came with."} | _OWNER)
+    key_id = fields.String(metadata={"description": "Of a signal that came with a key: which."} | _KEY_ID)
+    reason = fields.String(metadata={"description": "Of a goodbye that gave one.", "example": "maintenance"})
+
+
+class PresenceChangeSchema(Schema):
+    seq = fields.Integer(required=True, metadata={"description": "Of all changes of its state.", "example": 4})
+    at = Timestamp(required=True)
+    before = fields.String(required=True, data_key="from", attribute="from", validate=validate.OneOf(PRESENCES))
+    to = fields.String(required=True, validate=validate.OneOf(PRESENCES))
+    cause = fields.Nested(CauseSchema, required=True)
+
+
+PresenceChangeListSchema = cursor_envelope(PresenceChangeSchema)
+
+
+class AvailabilityQuerySchema(Schema):
+    range = Span(load_default=timedelta(days=7), metadata={"default": "7d"})
+
+
+class SecondsSchema(Schema):
+    never_seen = fields.Float(required=True, metadata={"example": 0})
+    online = fields.Float(required=True, metadata={"example": 603_000.5})
+    late = fields.Float(required=True, metadata={"example": 60})
+    offline = fields.Float(required=True, metadata={"example": 1739.5})
+
+
+class AvailabilitySchema(Schema):
+    """For how long a device was what. It is available while it is online, of the time since it was first heard."""
+
+    device_id = fields.String(required=True, metadata=_ID)
+    start = Timestamp(required=True, data_key="from")
+    end = Timestamp(required=True, data_key="to")
+    availability = fields.Float(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Per cent; null while nothing was heard of it.", "example": 99.7},
+    )
+    seconds = fields.Nested(SecondsSchema, required=True)
+    changes = fields.Integer(required=True, metadata={"example": 6})

@@ -24,6 +24,7 @@ from devicehub.devices.errors import DeviceNotFound, DuplicateSerialNumber
 from devicehub.devices.models import Device
 
 NOUN = "devices"
+DEFAULT_INTERVAL_S = 60
 _SORT_FIELDS = {"name": "name_key", "createdAt": "created_at", "lastActiveAt": "last_active_at"}
 _DUPLICATE_KEY = 11000
 
@@ -190,6 +191,7 @@ def _found(actor: Actor, device_id: ObjectId) -> dict[str, Any] | DeviceHubError
 
 
 def _new_row(actor: Actor, fields: Mapping[str, Any], device_id: ObjectId, moment: datetime) -> dict[str, Any]:
+    set_by = "person" if "heartbeat_interval" in fields else "default"
     device = Device(
         id=device_id,
         organization_id=ObjectId(actor.organization_id),
@@ -197,7 +199,8 @@ def _new_row(actor: Actor, fields: Mapping[str, Any], device_id: ObjectId, momen
         presence="never_seen",
         created_at=moment,
         updated_at=moment,
-        **_stored(fields),
+        interval_set_by=set_by,
+        **{"heartbeat_interval": DEFAULT_INTERVAL_S} | _stored(fields),
     )
     row: dict[str, Any] = device.to_mongo().to_dict()
     return {"tags": [], "metadata": {}, "metrics": {}} | row
@@ -225,13 +228,18 @@ def update(
         if row is None:
             raise access.refusal(actor, device_id)
         return views.whole(row)
-    stored = _stored(changes) | {"updated_at": clock.now()}
+    moment = clock.now()
+    stored = _stored(changes) | {"updated_at": moment}
     if "status" in changes:
-        stored["status_by"] = "person"
+        stored |= {"status_by": "person", "status_since": moment}
+    if "heartbeat_interval" in changes:
+        stored["interval_set_by"] = "person"
+    if changes.keys() & {"status", "heartbeat_interval"}:
+        stored["due_at"] = moment  # what silence makes of it is another question now: the sweeper answers it
     with cache.current().writing(actor.organization_id, NOUN):
         try:
             row = access.changeable(actor, device_id, revision).modify(
-                new=True, __raw__={"$set": stored, "$inc": {"revision": 1}}
+                new=True, __raw__={"$set": stored, "$inc": {"revision": 1, "sequence": 1}}
             )
         except NotUniqueError as error:
             raise DuplicateSerialNumber() from error

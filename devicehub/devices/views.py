@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,19 @@ from devicehub.core import clock
 from devicehub.core.live import Value
 
 Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a heartbeat is answered with."""
+
+    device_id: str
+    status: str
+    presence: str
+    last_active_at: datetime
+    server_time: datetime
+    next_heartbeat_in: int
+
 
 # Stored name -> shown name, of what a person may change.
 SHOWN = {
@@ -66,8 +80,20 @@ def whole(row: Row) -> dict[str, Any]:
 
 
 def live_value(row: Row) -> Value:
-    """The live part as bytes, under the number of the beat that made it."""
-    return row["beats"], orjson.dumps(live(row))
+    """The live part as bytes, under the number of the change that made it."""
+    return row["sequence"], orjson.dumps(live(row))
+
+
+def beat(heard: Beat) -> dict[str, Any]:
+    """The answer to a heartbeat; `HeartbeatResultSchema` documents the same, and takes longer."""
+    return {
+        "deviceId": heard.device_id,
+        "status": heard.status,
+        "presence": heard.presence,
+        "lastActiveAt": _time(heard.last_active_at),
+        "serverTime": _time(heard.server_time),
+        "nextHeartbeatIn": heard.next_heartbeat_in,
+    }
 
 
 def join(settled_part: bytes, live_part: bytes) -> bytes:

@@ -2,25 +2,62 @@
 
 from typing import Any, ClassVar
 
-from mongoengine import DateTimeField, DictField, IntField, ObjectIdField, StringField
+from mongoengine import (
+    BooleanField,
+    DateTimeField,
+    DictField,
+    IntField,
+    ListField,
+    ObjectIdField,
+    StringField,
+)
 
+from devicehub.core import ids
+from devicehub.core.actor import Actor
 from devicehub.core.documents import Document, TenantQuerySet
 
 STATUSES = ("pending", "processing", "completed", "failed", "cancelled", "expired")
 
 
-class Job(Document):
-    """`key` makes it unique: the same effect asked for twice is one job."""
+class JobQuerySet(TenantQuerySet):
+    def visible_to(self, actor: Actor) -> Any:
+        """One's own; an admin's whole organization; everything for the system itself."""
+        if actor.kind == "system":
+            return self
+        ours = super().visible_to(actor)
+        return ours if actor.is_at_least("admin") else ours.filter(user_id=ids.parse(actor.user_id))
 
-    meta: ClassVar[dict[str, Any]] = {"collection": "jobs", "queryset_class": TenantQuerySet}
+
+class Job(Document):
+    """`key` makes it unique: the same effect asked for twice is one job.
+
+    `lease` is a token of whoever works on it, good until `lease_until` by MongoDB's clock. `attempts` counts the
+    claims. A failed job that is `dead` was given up; `untold` is true until that was told.
+    """
+
+    meta: ClassVar[dict[str, Any]] = {"collection": "jobs", "queryset_class": JobQuerySet}
 
     name = StringField(required=True)
     arguments = DictField()
     key = StringField()
     status = StringField(choices=STATUSES, required=True)
     attempts = IntField(default=0)
+    run_at = DateTimeField(required=True)
+    lease = StringField()
+    lease_until = DateTimeField()
+    cancel_requested_at = DateTimeField()
+    progress = DictField()
+    result = DictField()
+    error = DictField()
+    dead = BooleanField()
+    untold = BooleanField()
+
     organization_id = ObjectIdField()
     user_id = ObjectIdField()
+    actor_kind = StringField()
+    scopes = ListField(StringField())
     request_id = StringField()
-    run_at = DateTimeField(required=True)
+
     created_at = DateTimeField(required=True)
+    started_at = DateTimeField()
+    finished_at = DateTimeField()

@@ -8,7 +8,10 @@ from devicehub.core.actor import Actor
 
 
 class Context(Protocol):
-    """What a job is given: who asked for it, with which arguments, and how to tell of its progress."""
+    """What a job is given: who asked for it, with which arguments, and how to tell of its progress.
+
+    `actor` has the role they have now; it is None if nobody asked, or one who has left the organization since.
+    """
 
     job_id: str
     arguments: Mapping[str, Any]
@@ -41,7 +44,8 @@ _registered: dict[str, Registered] = {}
 def job(name: str, *, timeout_s: float = 600, delays: tuple[float, ...] = (5, 30, 120)) -> Callable[[Work], Work]:
     """Declare the function that does the job `name` (`feature.verb`); what it returns is kept as the result.
 
-    What it raises has it tried again after each of `delays` seconds, and then no more.
+    What it raises has it tried again after each of `delays` seconds, and then no more; at once no more if it is an
+    error of ours of the 4xx kind. It may be done twice, so a second run must do no harm.
     """
 
     def declare(work: Work) -> Work:

@@ -25,8 +25,8 @@ times a minute in all.)
 
 A run skips the stream of live events, because it never ends: to send it by hand, give the variable `listen` any
 value. It skips as well what takes something that it cannot know, until you give it to the variable of that name:
-a new address, and the token that is mailed to it. What only platform admins may do waits for any value of
-`platformAdmin`.
+a new address, and the tokens that are mailed with it or with an invitation; and leaving an organization (`leave`),
+which its last owner cannot. What only platform admins may do waits for any value of `platformAdmin`.
 """
 
 # A path parameter, or a key of a body, that is called like one of these takes its value from it.
@@ -39,11 +39,18 @@ VARIABLES = {
     "spentAccessToken": "",
     "newEmail": "",
     "emailToken": "",
+    "userId": "",
     "organizationId": "",
+    "ownRole": "owner",
+    "guestEmail": "grace@example.com",
+    "invitationId": "",
+    "receiptId": "",
     "apiKeyId": "",
     "deviceId": "",
     "keyId": "",
     "listen": "",
+    "invitationToken": "",
+    "leave": "",
     "platformAdmin": "",
 }
 HEADERS = {"Idempotency-Key": "{{$guid}}"}
@@ -55,6 +62,8 @@ class Part:
 
     before: str = ""  # a script
     needs: str = ""  # a variable that only a person can give a value
+    late: bool = False  # after what deletes
+    omits: tuple[str, ...] = ()  # keys of the body
     sends: Mapping[str, str] = field(default_factory=dict)  # key of the body: variable
     keeps: Mapping[str, str] = field(default_factory=dict)  # variable: key of the answer
 
@@ -65,8 +74,8 @@ _SKIP = 'if (!pm.collectionVariables.get("{needs}")) pm.execution.skipRequest();
 _TOKENS = {"accessToken": "accessToken", "refreshToken": "refreshToken"}
 
 PARTS = {
-    "POST /api/auth/signup": Part(before=_NEW_EMAIL),
-    "POST /api/auth/login": Part(keeps=_TOKENS | {"organizationId": "organization.id"}),
+    "POST /api/auth/signup": Part(before=_NEW_EMAIL, omits=("invitationToken",)),
+    "POST /api/auth/login": Part(keeps=_TOKENS | {"userId": "user.id", "organizationId": "organization.id"}),
     "POST /api/auth/refresh": Part(before=_SET_ASIDE, keeps=_TOKENS),
     "POST /api/auth/revoke": Part(sends={"token": "spentAccessToken"}),
     "POST /api/auth/email/change": Part(
@@ -75,6 +84,15 @@ PARTS = {
     "POST /api/auth/email/confirm": Part(needs="emailToken", sends={"token": "emailToken"}),
     "GET /api/users": Part(needs="platformAdmin"),
     "GET /api/users/users": Part(needs="platformAdmin"),
+    "POST /api/organizations": Part(keeps={"organizationId": "id"}),
+    "DELETE /api/organizations/{organization_id}": Part(keeps={"receiptId": "receiptId"}),
+    "GET /api/organizations/deletions/{receipt_id}": Part(late=True),
+    "PATCH /api/organizations/{organization_id}/members/{user_id}": Part(sends={"role": "ownRole"}),
+    "DELETE /api/organizations/{organization_id}/members/{user_id}": Part(needs="leave"),
+    "POST /api/organizations/{organization_id}/invitations": Part(
+        sends={"email": "guestEmail"}, keeps={"invitationId": "id"}
+    ),
+    "POST /api/invitations/accept": Part(needs="invitationToken", sends={"token": "invitationToken"}),
     "POST /api/auth/api-keys": Part(keeps={"apiKeyId": "id"}),
     "POST /api/devices": Part(keeps={"deviceId": "id"}),
     "POST /api/devices/{device_id}/keys": Part(keeps={"keyId": "id"}),
@@ -112,6 +130,12 @@ class Operation:
     def is_endless(self) -> bool:
         return "text/event-stream" in self.told["responses"][str(self.success.value)].get("content", ())
 
+    @property
+    def turn(self) -> tuple[bool, bool, int]:
+        """When it is its turn: what deletes comes after what uses it, the innermost first."""
+        deletes = self.method == "delete"
+        return self.part.late, deletes, -self.path.count("/") if deletes else 0
+
     def parameters(self, place: str) -> Iterator[Json]:
         return (parameter for parameter in self.told["parameters"] if parameter["in"] == place)
 
@@ -143,14 +167,9 @@ def _folders(document: Json) -> Iterator[Json]:
     last = [operations.pop(name) for name in LAST]
     for tag in sorted(document["tags"], key=lambda tag: bool(tag["name"] != FIRST_TAG)):
         own = [operation for operation in operations.values() if tag["name"] in operation.told["tags"]]
-        own.sort(key=_when)
+        own.sort(key=lambda operation: operation.turn)
         yield folder(tag["name"], tag["description"], own)
     yield folder("signing out", "What ends tokens and sessions, and with them the run.", last)
-
-
-def _when(operation: Operation) -> int:
-    """What deletes comes after what uses it, and what lies within a thing goes before the thing itself."""
-    return 0 if operation.method != "delete" else 100 - operation.path.count("/")
 
 
 def _operations(document: Json) -> Iterator[Operation]:
@@ -232,6 +251,8 @@ def _body(operation: Operation, schemas: Json) -> Json:
     sends = {name: name for name in schema["properties"] if name in VARIABLES} | dict(operation.part.sends)
     body = {}
     for name, told in schema["properties"].items():
+        if name in operation.part.omits:
+            continue
         if name in sends:
             body[name] = _variable(sends[name])
         elif "example" in told:

@@ -25,9 +25,12 @@ DEAD_S = 3.0
 
 
 class Heard(NamedTuple):
-    """What came over the line: a message of a channel, a subscription that began, or news of the line itself."""
+    """What came over the line: a message of a channel, a subscription that began, or news of the line itself.
 
-    kind: Literal["up", "subscribed", "message", "down"]
+    It is idle when there is nothing more to read for now.
+    """
+
+    kind: Literal["up", "subscribed", "message", "idle", "down"]
     channel: str = ""
     message: bytes = b""
 
@@ -105,11 +108,14 @@ class Line:
                 self._connection = None
 
     def _read(self, connection: Any) -> Iterator[Heard]:
-        heard_at = time.monotonic()
+        heard_at, is_idle = time.monotonic(), False
         while self._connection is connection and not self._closed.is_set():
-            if connection.can_read(timeout=IDLE_S):
-                heard_at = time.monotonic()
+            if connection.can_read(timeout=IDLE_S if is_idle else 0):
+                heard_at, is_idle = time.monotonic(), False
                 yield from _understood(connection.read_response())
+            elif not is_idle:
+                is_idle = True
+                yield Heard("idle")
             elif time.monotonic() - heard_at > DEAD_S:
                 raise TimeoutError("Redis does not answer")
             else:

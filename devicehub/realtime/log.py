@@ -2,83 +2,99 @@
 
 Publishing is one Lua call: it appends the entry and publishes it, so that whoever subscribes hears the order
 the stream has. A stream lives for an hour after its last entry, and Redis may be emptied at any time; so each
-stream has an *epoch*, a random word that begins with a marker entry and is repeated in every other. An id only
-means something together with the epoch it was given in.
+stream has an *epoch*, a random number that begins with a marker entry. The ids are ours, not Redis's own:
+`<ms>-<epoch * 65536 + n>`, so that an id says by itself which stream it is of.
 """
 
+import re
+import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-from devicehub.core import crypto
-from devicehub.core.redis import Redis
+from devicehub.core.redis import Ask, Redis
 
 LIFE_S = 3600
 CHUNK = 500
+EPOCH = 1 << 16
+_ID = re.compile(r"[0-9]{1,15}-[0-9]{1,16}")
 
-# `begun(key, fresh)`: the epoch and the last id of a stream, which is begun under `fresh` if there is none.
+# `begun(key, fresh)`: the last id of a stream, which is begun under the epoch `fresh` if there is none.
+# Numbers stay below 2^53: Lua's are floating.
 _BEGUN = f"""
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
 local function begun(key, fresh)
   local tail = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
-  if tail then return tail[2][2], tail[1] end
-  local id = redis.call('XADD', key, '*', 'epoch', fresh)
+  if tail then return tail[1] end
+  local id = string.format('%.0f-%.0f', now(), fresh * {EPOCH})
+  redis.call('XADD', key, id, 'begun', '')
   redis.call('EXPIRE', key, {LIFE_S})
-  return fresh, id
+  return id
+end
+local function epoch(id) return math.floor(id:match('%d+$') / {EPOCH}) end
+"""
+# `KEYS[2]`, where there is one, holds the number of the last thing that was told of its kind: what is numbered at
+# or below it stands in the log already.
+_ONCE = f"""
+if KEYS[2] then
+  if tonumber(redis.call('GET', KEYS[2]) or '-1') >= tonumber(ARGV[7]) then return false end
+  redis.call('SET', KEYS[2], ARGV[7], 'EX', {LIFE_S})
 end
 """
 _PUBLISH = (
-    _BEGUN
+    _ONCE
+    + _BEGUN
     + f"""
-local epoch = begun(KEYS[1], ARGV[1])
-local audience, event, payload = ARGV[4], ARGV[5], ARGV[6]
-local id = redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[2], '*',
-  'epoch', epoch, 'audience', audience, 'event', event, 'payload', payload)
+local last = begun(KEYS[1], ARGV[1])
+local ms, seq = now(), epoch(last) * {EPOCH}
+local last_ms, last_seq = tonumber(last:match('^%d+')), tonumber(last:match('%d+$'))
+if ms <= last_ms then
+  ms = last_ms
+  if (last_seq + 1) % {EPOCH} == 0 then ms = ms + 1 else seq = last_seq + 1 end
+end
+local id, audience, event, payload = string.format('%.0f-%.0f', ms, seq), ARGV[4], ARGV[5], ARGV[6]
+redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[2], id, 'audience', audience, 'event', event, 'payload', payload)
 redis.call('EXPIRE', KEYS[1], {LIFE_S})
-redis.call('PUBLISH', ARGV[3], table.concat({{id, epoch, audience, event, payload}}, ' '))
+redis.call('PUBLISH', ARGV[3], table.concat({{id, audience, event, payload}}, ' '))
 return id
 """
 )
-_HEAD = _BEGUN + "return {begun(KEYS[1], ARGV[1])}"
+_HEAD = _BEGUN + "return begun(KEYS[1], ARGV[1])"
 _SINCE = (
     _BEGUN
     + f"""
-local epoch = begun(KEYS[1], ARGV[1])
-local from = epoch == ARGV[2] and '(' .. ARGV[3] or '-'
+local last = begun(KEYS[1], ARGV[1])
+local from = epoch(last) == epoch(ARGV[2]) and '(' .. ARGV[2] or '-'
 return redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', {CHUNK})
 """
 )
+_BETWEEN = f"""
+if #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1]) == 0 then return false end
+return redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], ARGV[2], 'COUNT', {CHUNK})
+"""
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
-    """A place in an organization's stream: everything up to and including `id` has been seen."""
-
-    epoch: str
-    id: str
-
-    def covers(self, entry: "Entry") -> bool:
-        """Whether `entry` is of the same stream and was seen already."""
-        return entry.epoch == self.epoch and _rank(entry.id) <= _rank(self.id)
+class NotKept(Exception):
+    """An id that the stream does not hold: what followed it cannot be known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event as the log holds it; a marker has no event. Without Redis there is neither id nor epoch."""
+    """One event as the log holds it; a marker has no event. Without Redis there is no id."""
 
     event: str
     audience: str
     payload: bytes
     id: str = ""
-    epoch: str = ""
-
-    @property
-    def position(self) -> Position:
-        return Position(self.epoch, self.id)
 
     @classmethod
     def from_message(cls, message: bytes) -> Self:
         """The entry that a published message carries."""
-        entry_id, epoch, audience, event, payload = message.split(b" ", 4)
-        return cls(event.decode(), audience.decode(), payload, entry_id.decode(), epoch.decode())
+        entry_id, audience, event, payload = message.split(b" ", 3)
+        return cls(event.decode(), audience.decode(), payload, entry_id.decode())
 
     @classmethod
     def from_row(cls, row: tuple[bytes, list[bytes]]) -> Self:
@@ -90,13 +106,35 @@ class Entry:
             fields.get(b"audience", b"").decode(),
             fields.get(b"payload", b""),
             entry_id.decode(),
-            fields[b"epoch"].decode(),
         )
+
+
+def is_id(text: str) -> bool:
+    """Whether a text has the form of an id."""
+    return _ID.fullmatch(text) is not None
+
+
+def epoch_of(entry_id: str) -> int:
+    """Which stream an id is of."""
+    return _rank(entry_id)[1] // EPOCH
+
+
+def covers(seen: str, entry_id: str) -> bool:
+    """Whether `entry_id` is of the stream of `seen`, and not after it."""
+    return epoch_of(seen) == epoch_of(entry_id) and _rank(entry_id) <= _rank(seen)
 
 
 def _rank(entry_id: str) -> tuple[int, int]:
     milliseconds, _, sequence = entry_id.partition("-")
     return int(milliseconds), int(sequence)
+
+
+class News(NamedTuple):
+    """An entry for an organization; `once` is where the last number told is kept, and this one's number."""
+
+    organization_id: str
+    entry: Entry
+    once: tuple[str, int] | None = None
 
 
 class EventLog:
@@ -105,12 +143,18 @@ class EventLog:
     def __init__(self, redis: Redis, *, window: int) -> None:
         # Channels, unlike keys, are shared by all databases of a Redis server.
         self._prefix = f"events:{redis.pool.connection_kwargs.get('db') or 0}:"
-        self._window = window
-        self._publish, self._head, self._since = map(redis.script, (_PUBLISH, _HEAD, _SINCE))
+        self._redis, self._window = redis, window
+        self._publish, self._head, self._since, self._between = (
+            redis.script(text, loses=False) for text in (_PUBLISH, _HEAD, _SINCE, _BETWEEN)
+        )
 
     def channel(self, organization_id: str) -> str:
         """Where an organization's entries are published."""
         return self._prefix + organization_id
+
+    def owns(self, channel: str) -> bool:
+        """Whether `channel` is an organization's."""
+        return channel.startswith(self._prefix)
 
     def organization_of(self, channel: str) -> str:
         """Whose entries are published at `channel`."""
@@ -118,19 +162,37 @@ class EventLog:
 
     def publish(self, organization_id: str, entry: Entry) -> str:
         """Append an entry, tell every process that listens, and return its id."""
-        told = [self.channel(organization_id), entry.audience, entry.event, entry.payload]
-        made: bytes = self._publish([_key(organization_id)], [_fresh(), self._window, *told])
-        return made.decode()
+        return str(self.publish_all([News(organization_id, entry)])[0])
 
-    def head(self, organization_id: str) -> Position:
-        """Where the stream ends now; it is begun if there is none."""
-        epoch, last = self._head([_key(organization_id)], [_fresh()])
-        return Position(epoch.decode(), last.decode())
+    def publish_all(self, news: Sequence[News]) -> list[str | None]:
+        """Append entries and tell every process that listens, all in one round trip.
 
-    def since(self, organization_id: str, seen: Position) -> list[Entry]:
+        Returns their ids, None for what stands in the log already.
+        """
+        made: list[bytes | None] = self._redis.together([self._ask(one) for one in news])
+        return [entry_id.decode() if entry_id else None for entry_id in made]
+
+    def _ask(self, news: News) -> Ask:
+        entry, (guard, number) = news.entry, news.once or (None, None)
+        keys = [_key(news.organization_id), *([guard] if guard else [])]
+        told = [self.channel(news.organization_id), entry.audience, entry.event, entry.payload]
+        return Ask(self._publish, keys, [_fresh(), self._window, *told, *([number] if guard else [])])
+
+    def head(self, organization_id: str) -> str:
+        """The id where the stream ends now; it is begun if there is none."""
+        last: bytes = self._head([_key(organization_id)], [_fresh()])
+        return last.decode()
+
+    def since(self, organization_id: str, seen: str) -> list[Entry]:
         """The next entries after `seen`, at most CHUNK; those of a new stream when `seen` was in another."""
-        args = [_fresh(), seen.epoch, seen.id]
-        rows: list[Any] = self._since([_key(organization_id)], args)
+        rows: list[Any] = self._since([_key(organization_id)], [_fresh(), seen])
+        return [Entry.from_row(row) for row in rows]
+
+    def between(self, organization_id: str, seen: str, upto: str) -> list[Entry]:
+        """The next entries after `seen` and up to `upto`, at most CHUNK; raises NotKept unless `seen` is held."""
+        rows: list[Any] | None = self._between([_key(organization_id)], [seen, upto])
+        if rows is None:
+            raise NotKept()
         return [Entry.from_row(row) for row in rows]
 
 
@@ -138,5 +200,5 @@ def _key(organization_id: str) -> str:
     return f"events:{organization_id}"
 
 
-def _fresh() -> str:
-    return crypto.random_token(9)
+def _fresh() -> int:
+    return secrets.randbelow(1 << 32)

@@ -13,15 +13,17 @@ from engineio.payload import Payload
 from flask import Flask
 from gevent.monkey import is_module_patched
 from socketio import RedisManager
+from socketio import manager as socketio_manager
+from socketio.packet import EVENT
 
 from devicehub.core import redis
 from devicehub.core.config import Settings
 from devicehub.core.redis import Redis, RedisAway
 from devicehub.extensions import socketio
-from devicehub.realtime import service
+from devicehub.realtime import hub, service, transport
 from devicehub.realtime.line import Line
 from devicehub.realtime.packets import Json, Packet
-from devicehub.realtime.transport import LARGEST_FRAME, WebSocket
+from devicehub.realtime.transport import LARGEST_FRAME
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +31,30 @@ log = structlog.get_logger(__name__)
 MOST_PACKETS = 128
 
 
-class Manager(RedisManager):
+class FanOut(socketio_manager.Manager):
+    """The emit that python-socketio's pub/sub managers end up in: an event is encoded and framed once for all."""
+
+    def emit(
+        self,
+        event: str,
+        data: Any,
+        namespace: str,
+        room: Any = None,
+        skip_sid: Any = None,
+        callback: Any = None,
+        to: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """As the one it replaces; what asks for an answer, or leaves somebody out, goes its usual way."""
+        if callback or skip_sid or namespace not in self.rooms:
+            super().emit(event, data, namespace, room, skip_sid, callback, to, **kwargs)
+            return
+        arguments = list(data) if isinstance(data, tuple) else [] if data is None else [data]
+        text = Packet(EVENT, namespace=namespace, data=[event, *arguments]).encode()
+        transport.send_all([eio_sid for _, eio_sid in self.get_participants(namespace, to or room)], text)
+
+
+class Manager(RedisManager, FanOut):
     """python-socketio's Redis manager whose listener never sleeps long and whose publisher never waits long."""
 
     def __init__(self, client: Redis, *, welcome: Callable[[str], None]) -> None:
@@ -67,13 +92,13 @@ class Manager(RedisManager):
         self._line.close()
 
 
-def init_socketio(app: Flask, settings: Settings) -> None:
+def init_socketio(app: Flask, settings: Settings, *, memberships: hub.Memberships) -> None:
     """Put Socket.IO in front of `app`, unless this process's role leaves that to another.
 
     Handlers are registered after this, for they go to the server made here.
     """
     client = redis.current()
-    service.use(client, window=settings.event_window)
+    hub.use(client, window=settings.event_window, memberships=memberships)
     Payload.max_decode_packets = MOST_PACKETS
     socketio.init_app(
         app if settings.devicehub_role != "api" else None,
@@ -88,8 +113,7 @@ def init_socketio(app: Flask, settings: Settings) -> None:
         logger=_quiet("socketio"),
         engineio_logger=_quiet("engineio"),
     )
-    engine = socketio.server.eio
-    engine._async = {**engine._async, "websocket": WebSocket}
+    transport.install(socketio.server.eio)
 
 
 def _origins(settings: Settings) -> Callable[[str | None, dict[str, Any]], bool]:

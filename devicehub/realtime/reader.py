@@ -6,18 +6,20 @@ every loss of the line the stream itself is read on from there.
 """
 
 import threading
+import time
 from collections.abc import Callable, Hashable
 
 import structlog
 
 from devicehub.core.redis import RedisAway
 from devicehub.realtime.line import Heard, Line
-from devicehub.realtime.log import Entry, EventLog, Position
+from devicehub.realtime.log import Entry, EventLog, covers
 
 log = structlog.get_logger(__name__)
 
 # A newcomer waits this long for its feed to settle, and only while Redis is not known to be away.
 SETTLE_S = 2.0
+BURST_S, BUSY_S, BREATH_S = 0.005, 0.1, 0.001
 
 Deliver = Callable[[str, Entry], None]
 
@@ -28,19 +30,31 @@ class Feed:
     def __init__(self, organization_id: str) -> None:
         self.organization_id = organization_id
         self.listeners: set[Hashable] = set()
-        self.position: Position | None = None
+        self.position: str | None = None
         self.answered = threading.Event()  # settled, or the line is down: no use in waiting any longer
 
 
 class Reader:
     """Hears entries and hands each to `deliver(organization_id, entry)`, one at a time, under `lock`.
 
+    What comes on channels that are not the log's goes to `others(channel, message)`; `rest()` is called when there
+    is nothing more to hear for now, and in long bursts every BURST_S.
+
     Whoever takes `lock` sees `head` and the set of its own receivers at one moment.
     """
 
-    def __init__(self, line: Line, events: EventLog, deliver: Deliver) -> None:
+    def __init__(
+        self,
+        line: Line,
+        events: EventLog,
+        deliver: Deliver,
+        *,
+        others: Callable[[str, bytes], None] | None = None,
+        rest: Callable[[], None] = lambda: None,
+    ) -> None:
         self.lock = threading.RLock()
-        self._line, self._events, self._deliver = line, events, deliver
+        self._line, self._events, self._deliver, self._others = line, events, deliver, others
+        self._rest = rest
         self._feeds: dict[str, Feed] = {}
         self._is_down = False
         self._thread: threading.Thread | None = None
@@ -88,15 +102,28 @@ class Reader:
     def head(self, organization_id: str) -> str | None:
         """The id of the last entry that was handed over, None while it is not known."""
         feed = self._feeds.get(organization_id)
-        return feed.position.id if feed is not None and feed.position is not None else None
+        return feed.position if feed is not None else None
+
+    def reach(self, organization_id: str, entry_id: str) -> bool:
+        """Wait until an entry that is in the stream was handed over here too; false when it was not in time."""
+        deadline = time.monotonic() + SETTLE_S
+        while (head := self.head(organization_id)) is None or not covers(head, entry_id):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.005)
+        return True
 
     def tell_here(self, organization_id: str, entry: Entry) -> None:
         """Hand an entry that could not be published to this process's own."""
         with self.lock:
             self._deliver(organization_id, entry)
+        self._rest()
 
     def _run(self) -> None:
+        rested_at = breathed_at = time.monotonic()
         for heard in self._line.listen():
+            if heard.kind != "message":
+                self._rest()
             try:
                 self._act_on(heard)
             except RedisAway:
@@ -104,13 +131,26 @@ class Reader:
             except Exception:
                 log.exception("realtime.reader_failed", kind=heard.kind)
                 self._line.restart()
+            moment = time.monotonic()
+            if heard.kind != "message" or moment - rested_at > BURST_S:
+                self._rest()
+                rested_at = moment
+            # A line that always has more to read never waits; under gevent everybody else would.
+            if heard.kind == "idle":
+                breathed_at = moment
+            elif moment - breathed_at > BUSY_S:
+                time.sleep(BREATH_S)
+                breathed_at = moment
 
     def _act_on(self, heard: Heard) -> None:
-        if heard.kind == "message":
+        if heard.kind == "message" and not self._events.owns(heard.channel):
+            if self._others is not None:
+                self._others(heard.channel, heard.message)
+        elif heard.kind == "message":
             self._hear(heard)
         elif heard.kind == "subscribed":
             self._begin(self._events.organization_of(heard.channel))
-        else:
+        elif heard.kind != "idle":
             self._note_line(is_down=heard.kind == "down")
 
     def _note_line(self, *, is_down: bool) -> None:
@@ -136,17 +176,17 @@ class Reader:
             self._catch_up(feed, feed.position)
         feed.answered.set()
 
-    def _catch_up(self, feed: Feed, seen: Position) -> None:
+    def _catch_up(self, feed: Feed, seen: str) -> None:
         """Read the stream from where it was left, to its end; a new stream from its beginning."""
         while entries := self._events.since(feed.organization_id, seen):
             for entry in entries:
                 self._hand(feed, entry)
-            seen = entries[-1].position
+            seen = entries[-1].id
 
     def _hand(self, feed: Feed, entry: Entry) -> None:
         with self.lock:
-            if feed.position is not None and feed.position.covers(entry):
+            if feed.position is not None and covers(feed.position, entry.id):
                 return
-            feed.position = entry.position
+            feed.position = entry.id
             if entry.event:
                 self._deliver(feed.organization_id, entry)

@@ -38,7 +38,7 @@ def _connect(auth: Any = None) -> None:
     try:
         sockets.spend()
         actor = _let_in(_token(auth))
-        realtime.admit(sid, actor)
+        realtime.admit(sid, actor, auth.get("lastEventId") if isinstance(auth, dict) else None)
     except Exception as error:
         refusal = errors.named(error)
         log.info("socket.refused", code=refusal.code)
@@ -49,7 +49,7 @@ def _connect(auth: Any = None) -> None:
 def _let_in(token: str) -> Actor:
     """Who comes with this token or key, if they may hear events at all."""
     actor = identity.authenticate(token)
-    HEARS_EVENTS.admit(actor)
+    HEARS_EVENTS.accept(actor)
     return actor
 
 

@@ -9,6 +9,8 @@ from contextlib import suppress
 
 import structlog
 
+from devicehub.core import crypto
+from devicehub.core.actor import Actor
 from devicehub.realtime import transport
 
 log = structlog.get_logger(__name__)
@@ -23,18 +25,30 @@ COMMENT = b": still here\n\n"
 class Stream:
     """One client's stream. It ends when the client is gone, fell too far behind, or is told to go."""
 
-    def __init__(self, audiences: frozenset[str], connection: socket.socket | None = None) -> None:
+    def __init__(self, actor: Actor, audiences: frozenset[str], connection: socket.socket | None = None) -> None:
+        self.id = crypto.random_token(15)
+        self.actor = actor
         self.audiences = audiences
         self._connection = connection
         self._frames: deque[bytes] = deque()
         self._size = 0
-        self._is_closed = False
+        self._is_closed = self._is_finishing = False
         self._changed = threading.Condition()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing new comes any more."""
+        return self._is_closed or self._is_finishing
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the client has left; it does not say so, and a stream that tells little would not notice."""
+        return transport.has_left(self._connection)
 
     def put(self, frame: bytes) -> None:
         """Queue a frame; a client that is too far behind is cut off, and comes back by itself."""
         with self._changed:
-            if self._is_closed:
+            if self.has_ended:
                 return
             self._frames.append(frame)
             self._size += len(frame)
@@ -43,6 +57,13 @@ class Stream:
         if is_late:
             log.info("stream.too_slow", events=len(self._frames), size=self._size)
             self.close()
+
+    def finish(self, frame: bytes) -> None:
+        """End the stream once it was sent what waits, and this last frame."""
+        self.put(frame)
+        with self._changed:
+            self._is_finishing = True
+            self._changed.notify()
 
     def close(self) -> None:
         """End the stream at once, even while a write to a client that does not read is waiting."""
@@ -61,6 +82,8 @@ class Stream:
             frame = self._next(comment_at - time.monotonic())
             if frame is not None:
                 yield frame
+            elif self._is_finishing:
+                return
             elif time.monotonic() >= comment_at:
                 if transport.has_left(self._connection):
                     return
@@ -69,9 +92,9 @@ class Stream:
 
     def _next(self, patience: float) -> bytes | None:
         with self._changed:
-            if not self._frames and not self._is_closed and patience > 0:
+            if not self._frames and not self.has_ended and patience > 0:
                 self._changed.wait(patience)
-            if not self._frames or patience <= 0:
+            if not self._frames or (patience <= 0 and not self._is_finishing):
                 return None
             frame = self._frames.popleft()
             self._size -= len(frame)

@@ -16,6 +16,7 @@ from devicehub.core.events import Event
 from devicehub.realtime.log import Entry
 
 EVERYONE = "org"
+HEARTBEAT = "device-heartbeat"
 
 Payload = dict[str, Any]
 
@@ -56,12 +57,49 @@ def _device(event: Event, kind: str, **own: Any) -> Payload:
     }
 
 
-_TOLD: dict[str, tuple[str, Callable[[Event], Payload]]] = {
-    "device.created": ("device-update", _device_update),
-    "device.updated": ("device-update", _device_update),
-    "device.deleted": ("device-update", _device_update),
-    "device.status_changed": ("device-update", _device_update),
-    "device.heartbeat": ("device-heartbeat", _device_heartbeat),
+def _notification(event: Event) -> Payload:
+    data = event.data
+    told = {name: data[name] for name in ("type", "title", "message")}
+    return {**told, "data": data.get("data") or {}, "timestamp": event.at}
+
+
+def _reused(event: Event) -> Payload:
+    return {
+        "type": "security",
+        "title": "A refresh token was used twice",
+        "message": "A refresh token of yours that had been exchanged was used again, so its session was ended.",
+        "data": {"sessionId": event.data["session_id"]},
+        "timestamp": event.at,
+    }
+
+
+def _job_progress(event: Event) -> Payload:
+    data = event.data
+    return {
+        "jobId": data["job_id"],
+        "status": data["status"],
+        "progress": data["progress"],
+        "timestamp": event.at,
+    }
+
+
+def _everyone(event: Event) -> str:
+    return EVERYONE
+
+
+def _their_user(event: Event) -> str:
+    return user(event.data.get("user_id") or event.actor.user_id)
+
+
+_TOLD: dict[str, tuple[str, Callable[[Event], Payload], Callable[[Event], str]]] = {
+    "device.created": ("device-update", _device_update, _everyone),
+    "device.updated": ("device-update", _device_update, _everyone),
+    "device.deleted": ("device-update", _device_update, _everyone),
+    "device.status_changed": ("device-update", _device_update, _everyone),
+    "device.heartbeat": (HEARTBEAT, _device_heartbeat, _everyone),
+    "session.reused": ("notification", _reused, _their_user),
+    "notification.created": ("notification", _notification, _their_user),
+    "job.progressed": ("job-progress", _job_progress, _their_user),
 }
 
 
@@ -69,8 +107,8 @@ def entry_of(event: Event) -> Entry | None:
     """The log entry that tells an event to clients; None for what is not for their ears."""
     if event.name not in _TOLD:
         return None
-    name, describe = _TOLD[event.name]
-    return Entry(name, EVERYONE, dumps(describe(event)))
+    name, describe, audience = _TOLD[event.name]
+    return Entry(name, audience(event), dumps(describe(event)))
 
 
 def payload_of(entry: Entry) -> Payload:
@@ -78,12 +116,12 @@ def payload_of(entry: Entry) -> Payload:
     return {"id": entry.id or None, **orjson.loads(entry.payload)}
 
 
-def rooms_of(organization_id: str, entry: Entry, payload: Payload) -> list[str]:
-    """The rooms an entry is told in; a socket that is in two of them hears it once."""
-    rooms = [room(organization_id, entry.audience)]
+def audiences_of(entry: Entry, payload: Payload) -> list[str]:
+    """Whom an entry is told; a socket that is in two of these audiences hears it once."""
+    audiences = [entry.audience]
     if entry.audience == EVERYONE and "deviceId" in payload:
-        rooms.append(room(organization_id, device(payload["deviceId"])))
-    return rooms
+        audiences.append(device(payload["deviceId"]))
+    return audiences
 
 
 def frame(event: str, payload: Payload, event_id: str | None) -> bytes:

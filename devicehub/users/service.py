@@ -1,13 +1,13 @@
-"""Users: reading and changing one's own profile and preferences, and who there is."""
+"""Users: finding them, one's own profile and preferences, and what their access tokens are worth."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
 from bson import ObjectId
 
-from devicehub.core import cache, clock, config
+from devicehub.core import cache, clock, config, remembered
 from devicehub.core.actor import Actor
 from devicehub.core.cache import Cached
 from devicehub.core.errors import NotFound
@@ -55,6 +55,18 @@ def find(query: Mapping[str, Any], page: Page) -> dict[str, Any]:
     return {"items": [describe(user) for user in rows], "pagination": page.describe(chosen.count())}
 
 
+def find_by_email(email: str) -> User | None:
+    """The user with this address, however it is spelled."""
+    found: User | None = User.objects(email=email.lower()).first()
+    return found
+
+
+def get_many(user_ids: Iterable[ObjectId]) -> dict[ObjectId, User]:
+    """These users by their ids."""
+    found: dict[ObjectId, User] = User.objects.in_bulk(list(user_ids))
+    return found
+
+
 def profile(actor: Actor, *, fresh: bool = False) -> Cached:
     """The caller's own profile as JSON bytes, cached; `fresh` neither reads nor stores the cache."""
     return cache.current().fetch(
@@ -91,3 +103,15 @@ def update_preferences(actor: Actor, changes: dict[str, Any]) -> dict[str, Any]:
     wanted = mail_preferences.update(actor.user_id, changes.get("mail", {}))
     emit("user.preferences_updated", actor, user_id=actor.user_id)
     return {"mail": wanted}
+
+
+def outdate_tokens(user_ids: Iterable[str]) -> None:
+    """The rights of these users have changed: their access tokens are stale at once; who refreshes goes on."""
+    outdated = list(user_ids)
+    User.objects(id__in=[ObjectId(user_id) for user_id in outdated]).update(inc__token_version=1)
+    forget(outdated)
+
+
+def forget(user_ids: Iterable[str]) -> None:
+    """What these users may do has changed: whoever is asked next asks MongoDB."""
+    remembered.overwrite([f"user:{user_id}" for user_id in user_ids], remembered.CHANGED)

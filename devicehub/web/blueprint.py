@@ -1,6 +1,6 @@
 """Our Blueprint: its guard demands an identity and writes what it demands into the OpenAPI document."""
 
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
@@ -35,20 +35,25 @@ class Blueprint(SmorestBlueprint):
         devices: bool = False,
         platform_admin: bool = False,
         token_in_query: bool = False,
+        in_path: bool = False,
     ) -> Callable[[View], View]:
         """Let only callers with `role` or above through; outermost, so a stranger gets 401 before 422.
 
         An API key needs the `scope`, without which none is let in. With `devices` a device's own key is let in,
-        for that device.
+        for that device. With `in_path` the role is asked for in the organization that the path names: the current
+        actor is bound to it from there on, and the view is spared its id.
         """
-        guard = Guard(role, limit, scope, devices, platform_admin, token_in_query)
+        guard = Guard(role, limit, scope, devices, platform_admin, token_in_query, in_path)
 
         def decorate(view: View) -> View:
-            view = _strict(view, {"token"} if token_in_query else set())
+            view = _strict(view)
 
             @wraps(view)
             def guarded(*args: Any, **kwargs: Any) -> Any:
                 actor = identity.current_actor()
+                guard.accept(actor)
+                if in_path:
+                    actor = identity.act_in(kwargs.pop("organization_id"))
                 guard.admit(actor)
                 _keep_to_itself(actor)
                 return view(*args, **kwargs)
@@ -68,6 +73,11 @@ class Blueprint(SmorestBlueprint):
         """Document errors that are this view's own, beyond what its guard, path and body imply."""
         return lambda view: openapi.note(view, errors=errors)
 
+    @staticmethod
+    def takes(*parameters: dict[str, Any]) -> Callable[[View], View]:
+        """Document parameters that the view reads by itself."""
+        return lambda view: openapi.note(view, parameters=parameters)
+
 
 def _keep_to_itself(actor: Actor) -> None:
     """Every other device than itself is unknown to a device."""
@@ -76,7 +86,7 @@ def _keep_to_itself(actor: Actor) -> None:
         raise DeviceNotFound(device_id=device_id)
 
 
-def _strict(view: View, known: Set[str] = frozenset()) -> View:
+def _strict(view: View) -> View:
     """A view that takes no query refuses one, as those that take one refuse what they do not know of it."""
     parameters = getattr(view, "_apidoc", {}).get("arguments", {}).get("parameters", ())
     if any(parameter["in"] == "query" for parameter in parameters):
@@ -84,9 +94,8 @@ def _strict(view: View, known: Set[str] = frozenset()) -> View:
 
     @wraps(view)
     def strict(*args: Any, **kwargs: Any) -> Any:
-        unknown = request.args.keys() - known
-        if unknown:
-            raise InvalidInput(errors={name: ["Unknown field."] for name in sorted(unknown)})
+        if request.args:
+            raise InvalidInput(errors={name: ["Unknown field."] for name in sorted(request.args.keys())})
         return view(*args, **kwargs)
 
     return strict

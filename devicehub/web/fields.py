@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -82,6 +82,48 @@ class Flag(fields.Boolean):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
         if not isinstance(value, bool):
             raise self.make_error("invalid", input=value)
+        return value
+
+
+class Timezone(fields.String):
+    """A time zone by its IANA name."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        metadata = {"format": "iana-timezone", "example": "Europe/Berlin"} | kwargs.pop("metadata", {})
+        super().__init__(metadata=metadata, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        name = super()._deserialize(value, attr, data, **kwargs) or ""
+        if name not in clock.timezones():
+            raise ValidationError("Not a time zone of the IANA database, such as Europe/Berlin.")
+        return name
+
+
+class Span(fields.String):
+    """A time up to now: hours or days, such as `24h` or `7d`, of at most 90 days."""
+
+    default_error_messages = {"span": "Write hours or days, such as 24h or 7d, of at most 90 days."}  # noqa: RUF012
+
+    def __init__(self, **kwargs: Any) -> None:
+        metadata = {
+            "description": "Hours or days, of at most 90 days.",
+            "pattern": "^(([1-9][0-9]{0,2}|1[0-9]{3}|20[0-9]{2}|21[0-5][0-9]|2160)h|([1-9]|[1-8][0-9]|90)d)$",
+            "example": "7d",
+        } | kwargs.pop("metadata", {})
+        super().__init__(metadata=metadata, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, attr, data, **kwargs) or ""
+        match = re.fullmatch(r"([1-9][0-9]{0,3})([hd])", text)
+        if match is None or (hours := int(match[1]) * (24 if match[2] == "d" else 1)) > 90 * 24:
+            raise self.make_error("span")
+        return timedelta(hours=hours)
+
+
+class Unjudged(fields.Nested):
+    """An object that is judged by itself, later: documented as its schema, and taken as it comes."""
+
+    def deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         return value
 
 

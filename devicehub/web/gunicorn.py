@@ -70,6 +70,13 @@ class Worker(GeventWorker):
             greenlet.kill(timeout, block=False)  # `throw` would never come back here
 
 
+def worker_exit(_server: Any, _worker: Any) -> None:
+    """What this process had to do for all, another does from now on."""
+    from devicehub.core import duties  # not before gevent has patched what it uses
+
+    duties.stop_all()
+
+
 def _refuse(client: Any, status: int, *_: str) -> None:
     """Say as a problem what gunicorn refuses by itself; its own words would be HTML, and repeat what was sent."""
     from devicehub.web import errors  # not before gevent has patched what it uses

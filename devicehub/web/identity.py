@@ -5,6 +5,7 @@ and audience. Their role and organization are hints; what decides is the stored 
 devices and of integrations, are found by their id.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,10 +18,12 @@ from flask_jwt_extended.exceptions import JWTExtendedException
 from devicehub.auth import api_keys, sessions, standing
 from devicehub.auth.errors import InvalidToken, TokenExpired
 from devicehub.core import clock, config, crypto
-from devicehub.core.actor import Actor
+from devicehub.core.actor import Actor, Role
 from devicehub.core.errors import DeviceHubError, Unauthenticated, Unavailable
 from devicehub.devices import keys as device_keys
 from devicehub.extensions import jwt
+from devicehub.organizations import service as organizations
+from devicehub.realtime import tickets
 from devicehub.web import errors
 from devicehub.web.guards import Guard, guard_of_request
 
@@ -124,12 +127,24 @@ def still_valid(actor: Actor) -> None:
         standing.confirm(actor)
 
 
+def memberships(actor: Actor) -> Mapping[str, Role]:
+    """The organizations that a caller may act in now, with the role; raises as `still_valid` does."""
+    return api_keys.present(actor) if actor.kind == "api_key" else standing.present(actor)
+
+
 def current_actor() -> Actor:
     """The caller of this request; raises what kept it from being known."""
     refusal: DeviceHubError | None = g.get("refusal")
     if refusal is not None:
         raise refusal
     actor: Actor = g.actor
+    return actor
+
+
+def act_in(organization_id: str) -> Actor:
+    """Bind the caller of this request to an organization, active or not; raises OrganizationNotFound."""
+    actor: Actor = organizations.require(current_actor(), organization_id)
+    g.actor = actor
     return actor
 
 
@@ -141,16 +156,36 @@ def known_actor() -> Actor | None:
 
 def _resolve() -> None:
     guard = guard_of_request()
-    is_asked = guard is None or guard.limit != "none"
     try:
-        actor = _in_headers() or _in_query(guard) if is_asked else None
-        if actor is None:
-            raise Unauthenticated()
+        actor = _asking(guard)
         g.actor = replace(actor, request_id=g.request_id, ip=request.remote_addr)
     except Exception as error:
         g.refusal = errors.named(error)
         if isinstance(g.refusal, Unavailable):
             raise g.refusal from error  # whatever follows would wait for the database as long again
+
+
+def _asking(guard: Guard | None) -> Actor:
+    """Only what lives for minutes may stand in an address, which proxies and histories keep: no key."""
+    if guard is not None and guard.limit == "none":
+        raise Unauthenticated()
+    if (token := presented()) is not None:
+        return authenticate(token)
+    if guard is not None and guard.token_in_query:
+        if (ticket := request.args.get("ticket")) is not None:
+            return _holder(ticket)
+        if (token := request.args.get("token")) is not None:
+            return _signed_in(token)
+    raise Unauthenticated()
+
+
+def _holder(ticket: str) -> Actor:
+    """Whom a ticket of theirs stands for."""
+    actor = tickets.redeem(ticket)
+    if actor is None:
+        raise InvalidToken()
+    still_valid(actor)
+    return actor
 
 
 def presented() -> str | None:
@@ -165,17 +200,6 @@ def presented() -> str | None:
         return key
     scheme, _, token = (authorization or "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
-
-
-def _in_headers() -> Actor | None:
-    token = presented()
-    return authenticate(token) if token else None
-
-
-def _in_query(guard: Guard | None) -> Actor | None:
-    """Only what lives for minutes may stand in an address, which proxies and histories keep: no key."""
-    token = request.args.get("token") if guard is not None and guard.token_in_query else None
-    return _signed_in(token) if token else None
 
 
 def _kid(key: str) -> str:

@@ -24,6 +24,7 @@ from devicehub.core.errors import (
     UnsupportedMediaType,
 )
 from devicehub.extensions import api
+from devicehub.organizations.errors import OrganizationNotFound
 from devicehub.web import paths
 from devicehub.web.errors import TYPES, slug
 from devicehub.web.fields import JSON_VALUE
@@ -102,7 +103,8 @@ def init_app(app: Flask) -> None:
     components.security_scheme("accessToken", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
     components.security_scheme("apiKey", {"type": "apiKey", "in": "header", "name": "X-API-Key"} | _API_KEY)
     components.security_scheme("deviceKey", {"type": "http", "scheme": "bearer"} | _DEVICE_KEY)
-    components.security_scheme("tokenInQuery", {"type": "apiKey", "in": "query", "name": "token"})
+    for name in ("token", "ticket"):
+        components.security_scheme(f"{name}InQuery", {"type": "apiKey", "in": "query", "name": name})
     components.schema("Problem", schema=ProblemSchema)
     components.schema("JsonValue", JSON_VALUE)
     for name, header in (_ON_EVERYTHING | _ON_WHAT_IS_LIMITED | _ON_WHAT_PASSES).items():
@@ -155,6 +157,7 @@ def _security(guard: Guard) -> Iterator[dict[str, list[str]]]:
     if guard.devices:
         yield {"deviceKey": []}
     if guard.token_in_query:
+        yield {"ticketInQuery": []}
         yield {"tokenInQuery": []}
 
 
@@ -180,6 +183,8 @@ def _implied(doc: dict[str, Any], guard: Guard) -> Errors:
             yield Forbidden
         elif guard.role != "viewer":
             yield InsufficientRole
+        if guard.in_path:
+            yield OrganizationNotFound
     if guard.limit != "none":
         yield RateLimitExceeded.of(guard.limit)
         yield DatabaseUnavailable

@@ -5,6 +5,7 @@ from typing import Any
 from devicehub.core import paging
 from devicehub.core.errors import InvalidInput
 from devicehub.core.paging import After, Page, Stretch
+from devicehub.web.schemas import Schema
 
 
 def take_page(query: dict[str, Any]) -> Page:
@@ -30,3 +31,8 @@ def cursor_list(stretch: Stretch[Any], *of: str) -> dict[str, Any]:
     """A part of the list that `of` names, as `cursor_envelope` shows it."""
     cursor = None if stretch.end is None else paging.seal(stretch.end, ":".join(of))
     return {"items": stretch.rows, "pagination": {"limit": stretch.limit, "next_cursor": cursor}}
+
+
+def enveloped(schema: type[Schema], rows: list[dict[str, Any]], total: int, page: Page) -> dict[str, Any]:
+    """One page of a list, as `envelope(schema)` documents it."""
+    return {"items": schema(many=True).dump(rows), "pagination": page.describe(total)}

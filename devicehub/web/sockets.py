@@ -50,7 +50,7 @@ def answered(
             actor = realtime.actor_of(sid)
             if known:
                 identity.still_valid(actor)
-            guard.admit(actor)
+            guard.accept(actor)
             return {"ok": True, **handle(actor, sid, **_load(loader, arguments))}
         except Exception as error:
             return _refuse(sid, errors.named(error))

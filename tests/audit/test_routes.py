@@ -46,11 +46,14 @@ def test_another_organizations_is_as_unknown_as_one_that_never_was(client: Flask
 
 
 @pytest.mark.actor()
-def test_of_ones_own_only_the_active_ones_is_read(client: FlaskClient, account: Any) -> None:
-    other = make_account().actor
-    join(account, other.organization_id, role="owner")
-    refused(client.get(path_of(other)), 404, "ORGANIZATION_NOT_FOUND")
-    assert client.get(path_of(account.actor)).status_code == 200
+def test_of_ones_own_each_is_read_as_what_one_is_there(client: FlaskClient, account: Any) -> None:
+    mine, merely_visited = make_account().actor, make_account().actor
+    join(account, mine.organization_id, role="owner")
+    join(account, merely_visited.organization_id, role="viewer")
+    acts(mine, 1)
+    [last, *_] = client.get(path_of(mine)).json["items"]
+    assert last["action"] == "test.done"
+    refused(client.get(path_of(merely_visited)), 403, "INSUFFICIENT_ROLE")
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator"])

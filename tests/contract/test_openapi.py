@@ -76,6 +76,8 @@ def example(document: Json, schema: Json) -> Any:
     """The example that a schema gives, or that the schemas within it give; raises KeyError where one gives none."""
     if "$ref" in schema:
         return example(document, found(document, schema["$ref"]))
+    if "anyOf" in schema:
+        return example(document, schema["anyOf"][0])
     if "properties" in schema:
         return {name: example(document, inside) for name, inside in schema["properties"].items()}
     if "example" not in schema and "enum" in schema:

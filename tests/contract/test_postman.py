@@ -82,7 +82,8 @@ def test_only_what_never_ends_or_takes_what_no_run_can_know_is_skipped(made: Jso
     skipped = {item["name"] for item in requests(made) if "skipRequest" in scripts(item, "prerequest")}
     mailed = {"Ask for another e-mail address", "Confirm one's new e-mail address"}
     admins = {"List all accounts", "List all accounts (as `/api/users`)"}
-    assert skipped == {"Hear live events (SSE)", *mailed, *admins}
+    others = {"Accept an invitation", "End a membership"}
+    assert skipped == {"Hear live events (SSE)", *mailed, *admins, *others}
 
 
 def test_a_body_is_made_of_examples_and_of_what_the_run_knows(made: Json) -> None:
@@ -104,6 +105,11 @@ def test_what_deletes_comes_after_what_uses_it(made: Json) -> None:
         "{{baseUrl}}/api/devices/{{deviceId}}/keys/{{keyId}}",
         "{{baseUrl}}/api/devices/{{deviceId}}",
     ]
+    [organizations] = [folder for folder in made["item"] if folder["name"] == "organizations"]
+    deletes = [item["name"] for item in organizations["item"] if item["request"]["method"] == "DELETE"]
+    assert deletes[-1] == "Delete an organization"
+    last = organizations["item"][-1]["name"]
+    assert last == "Read the receipt for a deletion of one's own"
 
 
 def test_an_operation_that_the_run_needs_may_not_vanish(document: Json) -> None:

@@ -1,5 +1,8 @@
 """The clock: UTC, whole milliseconds, movable."""
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 
 from flask import Flask
@@ -26,3 +29,16 @@ def test_moves_add_up_and_end() -> None:
         inside = clock.now()
     assert timedelta(minutes=61) <= inside - before < timedelta(minutes=62)
     assert clock.now() - before < timedelta(minutes=1)
+
+
+def test_time_zones_are_known_also_where_the_system_has_none() -> None:
+    program = (
+        "from devicehub.core import clock; print(len(clock.timezones()), 'Europe/Berlin' in clock.timezones())"
+    )
+    env = os.environ | {"PYTHONTZPATH": ""}
+    said = subprocess.run(
+        [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True
+    ).stdout
+    number, berlin = said.split()
+    assert int(number) > 400 and berlin == "True"
+    assert not {"localtime", "Factory"} & clock.timezones()

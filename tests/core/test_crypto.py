@@ -49,3 +49,7 @@ def test_tokens_are_never_the_same_twice() -> None:
 
 def test_a_digest_is_the_same_for_text_and_its_bytes() -> None:
     assert crypto.digest("é") == crypto.digest("é".encode()) != crypto.digest("e")
+
+
+def test_what_is_kept_of_a_secret_is_its_sha_256() -> None:
+    assert crypto.sha256("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import pytest
 from flask import Flask
 
-from devicehub.core import leases, mongo
+from devicehub.core import duties, leases, mongo
 from devicehub.core.duties import Duty
 from tests.conftest import Servers, wait_until
 
@@ -43,6 +43,17 @@ def test_another_takes_over_at_once_from_one_that_stops_in_order(stack: ExitStac
     one.stop()
     assert Duty(NAME, lambda: done.append("other"), every=60, lease=60).step()
     assert done[-1] == "other"
+
+
+def test_a_process_that_ends_in_order_gives_all_its_duties_back(stack: ExitStack) -> None:
+    names = [NAME, f"{NAME}-2"]
+    done: list[str] = []
+    for name in names:
+        stack.callback(mongo.database()[leases.COLLECTION].delete_one, {"_id": name})
+        Duty(name, lambda name=name: done.append(name), every=0.01, lease=60).start()  # type: ignore[misc]
+    wait_until(lambda: set(done) == set(names))
+    duties.stop_all()
+    assert mongo.database()[leases.COLLECTION].count_documents({"_id": {"$in": names}}) == 0
 
 
 def test_another_takes_over_from_one_that_died_when_its_lease_lapses(stack: ExitStack) -> None:

@@ -38,6 +38,21 @@ def test_a_sink_that_fails_stops_neither_the_others_nor_the_caller(sinks: Any) -
     assert [(event.name, dict(event.data)) for event in heard] == [("device.created", {"device_id": "1"})]
 
 
+def test_a_fact_may_have_any_name(sinks: Any) -> None:
+    heard: list[Event] = []
+    sinks(heard.append)
+    events.emit("device.created", ADA, name="Boiler", actor="a person")
+    assert heard[0].data == {"name": "Boiler", "actor": "a person"}
+
+
+def test_each_event_is_another_one(sinks: Any) -> None:
+    heard: list[Event] = []
+    sinks(heard.append)
+    events.emit("device.created", ADA)
+    events.emit("device.created", ADA)
+    assert heard[0].id != heard[1].id
+
+
 def test_an_event_cannot_be_changed_by_who_hears_it(sinks: Any) -> None:
     heard: list[Event] = []
     sinks(heard.append)

@@ -16,6 +16,8 @@ from pymongo.errors import (
 )
 
 from devicehub.core import mongo
+from devicehub.core.config import Settings
+from devicehub.users.models import User
 
 
 @pytest.mark.parametrize(
@@ -57,4 +59,18 @@ def test_an_outage_is_known_through_what_mongoengine_wraps_it_in() -> None:
 def test_writes_are_acknowledged_by_the_majority_and_times_know_their_zone(app: Flask) -> None:
     assert mongo.client().write_concern.document == {"w": "majority"}
     assert mongo.client().codec_options.tz_aware
+    assert mongo.client().options.timeout == 2.5
+
+
+def test_who_works_on_a_job_has_more_patience_than_who_answers_a_request(app: Flask, settings: Settings) -> None:
+    before = mongo.client()
+    try:
+        mongo.connect_for_work(settings)
+        options = mongo.client().options
+        assert mongo.client() is not before
+        assert (options.timeout, options.pool_options.socket_timeout) == (None, 60.0)
+        assert mongo.client().write_concern.document == {"w": "majority"}
+        assert User.objects.count() == 0
+    finally:
+        mongo.connect(settings)
     assert mongo.client().options.timeout == 2.5

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from redis.exceptions import ResponseError
 
-from devicehub.core.redis import Redis, RedisAway
+from devicehub.core.redis import Ask, Redis, RedisAway
 from tests.conftest import Servers, wait_until
 
 
@@ -27,6 +27,24 @@ def test_a_call_gives_what_redis_answers(own: Redis) -> None:
 
 def test_a_script_is_called_with_keys_and_arguments(own: Redis) -> None:
     assert own.script("return {KEYS[1], ARGV[1]}")(["key"], ["value"]) == [b"key", b"value"]
+
+
+def test_several_scripts_answer_in_one_round_trip_and_in_order(own: Redis) -> None:
+    own.client.script_flush()  # so that the first round has to bring them
+    push, count = own.script("return redis.call('RPUSH', KEYS[1], ARGV[1])"), own.script("return 'seen'")
+    for _ in range(2):
+        own.client.delete("together")
+        asks = [Ask(push, ["together"], ["a"]), Ask(count, [], []), Ask(push, ["together"], ["b"])]
+        assert own.together(asks) == [1, b"seen", 2]
+        assert own.client.lrange("together", 0, -1) == [b"a", b"b"]
+    assert own.together([]) == []
+
+
+def test_one_of_several_scripts_that_fails_is_told(own: Redis) -> None:
+    wrong = own.script("return redis.call('NONSENSE')")
+    for _ in range(2):
+        with pytest.raises(ResponseError, match=r"[Uu]nknown"):
+            own.together([Ask(own.script("return 1"), [], []), Ask(wrong, [], [])])
 
 
 def test_an_answer_that_says_no_is_not_an_outage(own: Redis) -> None:
@@ -53,6 +71,19 @@ def test_a_full_redis_is_away_until_it_has_room(own: Redis) -> None:
     finally:
         own.client.config_set("maxmemory", before)
     wait_until(own.is_alive)
+
+
+def test_a_failure_that_loses_nothing_is_not_counted(own: Redis, servers: Servers) -> None:
+    servers.redis.stop()
+    try:
+        for _ in range(2):  # it fails, and is left alone
+            with pytest.raises(RedisAway):
+                own.call(lambda client: client.ping(), loses=False)
+            with pytest.raises(RedisAway):
+                own.script("return 1", loses=False)([], [])
+        assert own.failures == 0
+    finally:
+        servers.restart_redis()
 
 
 def test_a_stopped_redis_is_away_and_back_as_another_one(own: Redis, servers: Servers) -> None:

@@ -80,11 +80,12 @@ class Run:
 
     def family(self) -> dict[int, str]:
         """Its processes and theirs: id and command line."""
-        try:
-            children = psutil.Process(self.process.pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            return {}
-        return {child.pid: " ".join(child.cmdline()) for child in children}
+        family = {}
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(self.process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    family[child.pid] = " ".join(child.cmdline())
+        return family
 
     def child(self, pattern: str) -> int:
         """The id of its own child whose command line matches; waits for it."""

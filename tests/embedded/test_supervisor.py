@@ -167,7 +167,11 @@ def test_whoever_is_slow_the_rest_is_stopped_too(supervisor: Supervisor, make: M
 
 
 def test_it_goes_on_when_the_reaper_was_killed(supervisor: Supervisor, make: Make, said: list[str]) -> None:
-    (helper,) = [child for child in psutil.Process().children() if reaper.__file__ in child.cmdline()]
+    def found() -> psutil.Process | None:
+        mine = psutil.Process().children()
+        return next((child for child in mine if reaper.__file__ in child.cmdline()), None)
+
+    helper = wait_until(found, what="the reaper")  # between fork and exec it bears our name
     helper.kill()
     wait_until(lambda: not alive(helper.pid))
     child = make("exit 3")

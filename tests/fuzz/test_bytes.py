@@ -18,7 +18,7 @@ from tests.fuzz.conftest import CAMPAIGN, examples
 HERE = b"{id}"  # where the id of a device that exists goes
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "M-SEARCH", "get"]
 ADDRESSES = [
-    b"/api/devices", b"/api/devices/{id}", b"/api/devices/{id}/heartbeat", b"/api/devices/batch", b"/api/v1/devices",
+    b"/api/devices", b"/api/devices/{id}", b"/api/devices/{id}/heartbeat", b"/api/devices/batch", b"/api/devices/heartbeats", b"/api/v1/devices",
     b"/api/users/profile", b"/api/auth/login", b"/api/auth/refresh", b"/api/auth/logout", b"/health", b"/docs",
 ]  # fmt: skip
 ENDS = [b"", b"/", b"//", b"/x", b"/%2F", b"?", b"?%00=%FF&a[$gt]=&=&;", b"?limit=1&limit=\xff", b"?page=1%30"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import requests
+from bson import ObjectId
 from schemathesis import Case
 from schemathesis.checks import load_all_checks
 from schemathesis.core.transport import Response
@@ -20,10 +21,12 @@ from devicehub.auth import service as auth
 from devicehub.core import mongo
 from devicehub.devices import keys as device_keys
 from devicehub.devices.errors import DeviceNotFound
-from tests.factories import PASSWORD, Account, email_token, make_account, make_device
+from devicehub.organizations import deletions, invitations
+from devicehub.organizations import service as organizations
+from tests.factories import PASSWORD, Account, Ids, email_token, invite, make_account, make_device
 from tests.fuzz.conftest import Document
 
-TAGS = {"audit", "auth", "users", "devices", "monitoring"}
+TAGS = {"audit", "auth", "users", "organizations", "devices", "monitoring", "realtime"}
 ENDING = {
     "POST /api/auth/refresh",
     "POST /api/auth/logout",
@@ -32,35 +35,79 @@ ENDING = {
     "POST /api/auth/email/change",  # ends nothing, but may be asked for five times an hour
 }
 CREATING = {
+    "POST /api/organizations",
     "POST /api/auth/api-keys",
     "POST /api/devices",
     "POST /api/devices/batch",
     "POST /api/devices/{device_id}/keys",
 }
+# What tells how many of its parts were refused.
+BATCHES = {"POST /api/devices/batch": "failed", "POST /api/devices/heartbeats": "rejected"}
 
 # Of the document's examples. Its address and password are those of Ada, who exists.
 REFRESH_TOKEN = "dhr1.65f0....0.b1f..."
 EMAIL_TOKEN = "dhe_65f0..._3Xl..."
+INVITATION_TOKEN = "dhi_kJ0VbZ1nqk4u..."
 REAL_IDS = re.compile("[0-7][0-9a-fA-F]{23}")
 
 
 def prepared(case: Case, account: Account) -> Account:
-    """Let nothing that cases before it did stand in its way; for what ends tokens, the caller is somebody new."""
-    if (
-        case.operation.label in CREATING
-    ):  # a key serves one body, a serial number one device; of keys there are few
+    """Let nothing that cases before it did stand in its way; for what ends tokens, the caller is somebody new.
+
+    A key of idempotency serves one body, a serial number one device, and other keys there may be only so many of.
+    """
+    if case.operation.label in CREATING:
         for name in ("idempotency_keys", "devices", "device_keys", "api_keys"):
             mongo.database()[name].delete_many({})
     return make_account(platform_admin=True) if case.operation.label in ENDING else account
 
 
+def spare_organization(caller: Account, _: Ids) -> str:
+    return str(organizations.create(owner_id=ObjectId(caller.actor.user_id), name="Spare").id)
+
+
+def receipt(caller: Account, ids: Ids) -> str:
+    spare = organizations.require(caller.actor, spare_organization(caller, ids))
+    return str(deletions.delete(spare)["receipt_id"])
+
+
+def api_key(caller: Account, _: Ids) -> str:
+    mongo.database()["api_keys"].delete_many({})  # there may be only so many
+    return str(api_keys.create(caller.actor, name="One", scopes=["logs:read"])[0].id)
+
+
+def device_key(caller: Account, ids: Ids) -> str:
+    """Of the device before it in the path, if that is real."""
+    try:
+        return str(device_keys.create(caller.actor, ids["device_id"])[0].id)
+    except DeviceNotFound:
+        return ids["key_id"]
+
+
+REAL: dict[str, Callable[[Account, Ids], str]] = {
+    "device_id": lambda caller, _: str(make_device(caller.actor)["id"]),
+    "key_id": device_key,
+    "api_key_id": api_key,
+    "organization_id": lambda caller, _: caller.actor.organization_id,
+    "user_id": lambda caller, _: (
+        make_account(role="viewer", organization_id=caller.actor.organization_id).actor.user_id
+    ),
+    "invitation_id": lambda caller, _: str(
+        invitations.create(caller.actor, email="g@example.com", role="viewer")["id"]
+    ),
+    "receipt_id": receipt,
+}
+
+
 def made_real(case: Case, caller: Account) -> None:
     """Put what exists where the document's examples stand, and where half of all well-formed ids do."""
-    for name in ("device_id", "key_id", "api_key_id"):
-        if REAL_IDS.fullmatch(str(case.path_parameters.get(name))):
-            case.path_parameters[name] = a_real(name, caller, case.path_parameters)
-    if REAL_IDS.fullmatch(str(case.path_parameters.get("organization_id"))):
-        case.path_parameters["organization_id"] = caller.actor.organization_id
+    ends_it = case.operation.label == "DELETE /api/organizations/{organization_id}"
+    real = REAL | ({"organization_id": spare_organization} if ends_it else {})
+    for name, value in case.path_parameters.items():
+        if REAL_IDS.fullmatch(str(value)):
+            case.path_parameters[name] = real[name](caller, case.path_parameters)
+    if isinstance(case.body, dict) and case.body.get("token") == INVITATION_TOKEN:
+        case.body["token"] = invite(make_account().actor, caller.email)
     for name in ("refreshToken", "token"):
         if isinstance(case.body, dict) and case.body.get(name) == REFRESH_TOKEN:
             case.body[name] = caller.refresh_token
@@ -68,23 +115,11 @@ def made_real(case: Case, caller: Account) -> None:
         case.body["token"] = email_token(make_account())
 
 
-def a_real(name: str, caller: Account, others: dict[str, Any]) -> str:
-    """What a parameter of a path may name: a key is of the device before it, if that is real."""
-    if name == "device_id":
-        return str(make_device(caller.actor)["id"])
-    if name == "api_key_id":
-        mongo.database()["api_keys"].delete_many({})  # there are only so many
-        return str(api_keys.create(caller.actor, name="One", scopes=["logs:read"])[0].id)
-    try:
-        return str(device_keys.create(caller.actor, others["device_id"])[0].id)
-    except DeviceNotFound:
-        return str(others[name])
-
-
 def refused_one_by_one(case: Case, response: Response) -> bool:
-    """Whether it is a batch, which is accepted whatever its devices are, and some of them are not."""
-    is_batch = case.operation.label == "POST /api/devices/batch" and response.request.method == "POST"
-    return is_batch and response.status_code == 200 and response.json()["failed"] > 0
+    """Whether it is a batch, which is accepted whatever its parts are, and some of them are not."""
+    refusals = BATCHES.get(case.operation.label)
+    is_batch = refusals is not None and response.request.method == "POST"
+    return is_batch and response.status_code == 200 and response.json()[refusals] > 0
 
 
 def campaign(operation: APIOperation, check: Callable[[Case], None]) -> Callable[[], None]:

@@ -1,15 +1,22 @@
 """Every query the code makes is served by an index: MongoDB's own profiler says so."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
 from devicehub.auth import api_keys, sessions, uses
-from devicehub.core import mongo
-from devicehub.devices import keys as device_keys
-from tests.factories import make_account
+from devicehub.core import clock, mongo
+from devicehub.core.actor import SYSTEM, Actor
+from devicehub.devices import purges, sweeper
+from devicehub.jobs import service as jobs
+from devicehub.jobs import sweeping
+from devicehub.organizations import deletions
+from devicehub.organizations import service as organizations
+from tests.factories import bearing, invite, make_account
+from tests.jobs.inline import run_due_jobs
 from tests.mail.conftest import owe, work
 
 # Found by their _id without a plan, or the bookkeeping of MongoDB itself.
@@ -17,11 +24,14 @@ OURS = (
     "audit_entries",
     "users",
     "organizations",
+    "organization_deletions",
     "sessions",
     "api_keys",
     "devices",
     "device_keys",
+    "presence_history",
     "idempotency_keys",
+    "jobs",
     "leases",
     "mails",
     "mail_preferences",
@@ -46,9 +56,8 @@ def test_every_query_is_served_by_an_index(client: FlaskClient, account: Any, pr
         collection = row["ns"].partition(".")[2]
         if collection in OURS and "planSummary" in row:
             plans.setdefault(collection, set()).add(row["planSummary"])
-    assert {"users", "organizations", "sessions", "devices", "api_keys", "device_keys", "audit_entries"} <= set(
-        plans
-    ), "the profiler saw nothing"
+    seen = {"users", "organizations", "organization_deletions", "sessions", "api_keys", "audit_entries", "jobs"}
+    assert seen | {"devices", "device_keys", "presence_history"} <= set(plans), "the profiler saw nothing"
     scans = {name: sorted(found) for name, found in plans.items() if any("COLLSCAN" in plan for plan in found)}
     assert scans == {}
 
@@ -67,21 +76,15 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     client.get(path)
     client.patch(path, json={"name": "Renamed"})
     client.post(f"{path}/heartbeat", json={})
-    key = client.post(f"{path}/keys").json
-    client.get(f"{path}/keys")
-    with_key = {"Authorization": f"Bearer {key['key']}"}
-    client.post(f"{path}/heartbeat", json={}, headers=with_key)
-    assert client.get(path, headers=with_key).status_code == 200
-    client.delete(f"{path}/keys/{key['id']}")
-    client.post(f"{path}/keys")
-    client.post("/api/devices/batch", json={"devices": [{"name": "Pump", "type": "pump"}], "issueKeys": True})
-    api_key = client.post("/api/auth/api-keys", json={"name": "All", "scopes": ["devices:read"]}).json
-    client.get("/api/auth/api-keys")
-    with_key = {"Authorization": f"Bearer {api_key['key']}"}
-    assert client.get("/api/devices", headers=with_key).status_code == 200
-    client.patch(f"/api/auth/api-keys/{api_key['id']}", json={"name": "Some"})
-    client.delete(f"/api/auth/api-keys/{api_key['id']}")
-    uses.write()
+    client.post("/api/devices/heartbeats", json={"heartbeats": [{"deviceId": device}]})
+    client.post(f"{path}/heartbeat", json={"goodbye": True})
+    with clock.moved(timedelta(minutes=2)):
+        sweeper.sweep()
+    parts = [client.get(f"{path}/presence{part}") for part in ("", "/availability", "/history?limit=1")]
+    assert [answer.status_code for answer in parts] == [200, 200, 200]
+    cursor = parts[-1].json["pagination"]["nextCursor"]
+    assert client.get(f"{path}/presence/history?cursor={cursor}").status_code == 200
+    use_keys(client, path)
     client.get("/api/users/profile")
     client.patch("/api/users/profile", json={"name": "Grace"})
     client.patch("/api/users/preferences", json={"mail": {"report": False}})
@@ -90,14 +93,73 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     for query in ("", "search=a", "role=admin", "role=admin&search=a"):
         assert client.get(f"/api/users?{query}").status_code == 200
     client.delete(path)
-    device_keys.purge(account.actor, device)
+    [purged] = run_due_jobs("devices.purge")
+    assert purged.status == "completed"
     api_keys.end_all(user_id=account.actor.user_id, organization_id=account.actor.organization_id)
     trail = f"/api/organizations/{account.actor.organization_id}/audit"
     at = "2026-01-01T00:00:00Z"
     for query in ("", "action=device.deleted", f"actor={account.actor.user_id}", f"from={at}", f"to={at}"):
         assert client.get(f"{trail}?{query}").status_code == 200
+    use_organizations(client, account)
     grant = sessions.rotate(account.refresh_token, ip=None, user_agent="tests")
     client.post("/api/auth/revoke", json={"token": grant.refresh_token})
     other = make_account()
     client.post("/api/auth/logout-all", headers=other.headers)
     list(sessions.end_everyones())
+    use_jobs(account.actor)
+
+
+def use_keys(client: FlaskClient, path: str) -> None:
+    """Every query of the keys of a device and of integrations, once."""
+    key = client.post(f"{path}/keys").json
+    client.get(f"{path}/keys")
+    client.post(f"{path}/heartbeat", json={}, headers=bearing(key["key"]))
+    assert client.get(path, headers=bearing(key["key"])).status_code == 200
+    client.delete(f"{path}/keys/{key['id']}")
+    client.post(f"{path}/keys")
+    client.post("/api/devices/batch", json={"devices": [{"name": "Pump", "type": "pump"}], "issueKeys": True})
+    api_key = client.post("/api/auth/api-keys", json={"name": "All", "scopes": ["devices:read"]}).json
+    client.get("/api/auth/api-keys")
+    assert client.get("/api/devices", headers=bearing(api_key["key"])).status_code == 200
+    client.patch(f"/api/auth/api-keys/{api_key['id']}", json={"name": "Some"})
+    client.delete(f"/api/auth/api-keys/{api_key['id']}")
+    uses.write()
+
+
+def use_organizations(client: FlaskClient, account: Any) -> None:
+    """Every query of organizations, members, invitations and deletions, once."""
+    made = client.post("/api/organizations", json={"name": "Engines"}).json["id"]
+    path = f"/api/organizations/{made}"
+    asked = ("/api/organizations", path, f"{path}/permissions", f"{path}/members", f"{path}/invitations")
+    for one in asked:
+        assert client.get(one).status_code == 200
+    client.patch(path, json={"name": "Renamed"})
+    guest = make_account()
+    there = organizations.require(account.actor, made)
+    token = invite(there, guest.email)
+    client.post("/api/invitations/accept", json={"token": token}, headers=guest.headers)
+    client.patch(f"{path}/members/{guest.actor.user_id}", json={"role": "admin"})
+    client.delete(f"{path}/members/{guest.actor.user_id}")
+    client.post(f"{path}/invitations", json={"email": "grace@example.com", "role": "viewer"})
+    [invitation] = client.get(f"{path}/invitations").json["items"]
+    client.delete(f"{path}/invitations/{invitation['id']}")
+    receipt = client.delete(path).json["receiptId"]
+    assert client.get(f"/api/organizations/deletions/{receipt}").status_code == 200
+    deletions.look_after(receipt)
+    deletions.purge(made, receipt)
+    for batches in (purges.keys_of_organization, purges.of_organization, purges.history_of_organization):
+        assert [*batches(made)] == [0]
+    api_keys.purge(made)
+
+
+def use_jobs(actor: Actor) -> None:
+    """Every query about jobs, once."""
+    for _ in range(2):
+        jobs.enqueue("jobs.nonesuch", actor=actor, key="k")
+    for who in (SYSTEM, actor):
+        assert jobs.find(who) == jobs.find(who, status="pending") != []
+    run_due_jobs()
+    sweeping.sweep()
+    (job,) = jobs.find(actor, status="failed")
+    jobs.retry(actor, str(job.id))
+    jobs.cancel(actor, str(job.id))

@@ -28,6 +28,10 @@ class OrderedEngine(engineio.Client):
 
 
 class OrderedClient(socketio.Client):
+    def _handle_disconnect(self, namespace: str) -> None:
+        """Elsewhere than in the thread that reads, which this waits for."""
+        threading.Thread(target=super()._handle_disconnect, args=(namespace,), daemon=True).start()
+
     def _engineio_client_class(self) -> type[OrderedEngine]:
         return OrderedEngine
 
@@ -71,9 +75,10 @@ class Socket:
 
 
 @contextmanager
-def socket_of(url: str, account: Account, **options: Any) -> Iterator[Socket]:
-    """A connected socket of somebody who has signed in."""
-    made = Socket(url, {"token": account.access_token}, **options)
+def socket_of(url: str, account: Account, *, seen: Any = None, **options: Any) -> Iterator[Socket]:
+    """A connected socket of somebody who has signed in; one that comes back says the last id it saw."""
+    auth = {"token": account.access_token} | ({"lastEventId": seen} if seen is not None else {})
+    made = Socket(url, auth, **options)
     try:
         yield made.connect()
     finally:
@@ -83,15 +88,16 @@ def socket_of(url: str, account: Account, **options: Any) -> Iterator[Socket]:
 class Stream(threading.Thread):
     """An SSE client that writes down what it hears, field by field."""
 
-    def __init__(self, url: str, headers: dict[str, str]) -> None:
+    def __init__(self, url: str, headers: dict[str, str], query: str = "") -> None:
         super().__init__(daemon=True)
         self.heard: list[dict[str, str]] = []
         self.comments = 0
+        self.retry: list[int] = []
         self.ended = False
         self.response: httpx.Response
         self._client = httpx.Client(timeout=httpx.Timeout(10, read=None))
         self._opened = threading.Event()
-        self._request = self._client.build_request("GET", f"{url}/api/sse/events", headers=headers)
+        self._request = self._client.build_request("GET", f"{url}/api/sse/events{query}", headers=headers)
         self.start()
         assert self._opened.wait(10)
 
@@ -103,6 +109,8 @@ class Stream(threading.Thread):
             for line in self.response.iter_lines():
                 if line.startswith(":"):
                     self.comments += 1
+                elif line.startswith("retry: "):
+                    self.retry.append(int(line.removeprefix("retry: ")))
                 elif line:
                     name, _, value = line.partition(": ")
                     event[name] = value
@@ -126,9 +134,9 @@ class Stream(threading.Thread):
 
 
 @contextmanager
-def stream_of(url: str, account: Account) -> Iterator[Stream]:
-    """An open stream of somebody who has signed in."""
-    made = Stream(url, account.headers)
+def stream_of(url: str, account: Account, *, seen: str | None = None) -> Iterator[Stream]:
+    """An open stream of somebody who has signed in; one that comes back says the last id it saw."""
+    made = Stream(url, account.headers | ({"Last-Event-ID": seen} if seen is not None else {}))
     try:
         made.wait_for("connected")
         yield made

@@ -207,3 +207,7 @@ def test_a_process_that_is_told_to_end_ends_its_streams_and_sockets_first(
         wait_until(lambda: stream.ended and not socket.client.connected, what="both to end")
         wait_until(lambda: not polling.client.connected, what="the polling one to end")
         assert server.process.wait(10) == 0
+        for one in (socket, polling):
+            assert 1000 <= one.named("server-draining")[0]["retryInMs"] <= 5000
+        assert stream.retry[0] == 3000 != stream.retry[-1]
+        assert 1000 <= stream.retry[-1] <= 5000

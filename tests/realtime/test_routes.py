@@ -1,17 +1,24 @@
-"""GET /api/sse/events."""
+"""GET /api/sse/events, POST /api/sse/ticket, GET /api/sse/stats."""
 
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 
+import httpx
 import pytest
 from flask.testing import FlaskClient
+from socketio.exceptions import ConnectionError as NotLetIn
 
+from devicehub.auth import sessions, standing
 from devicehub.core import redis
+from devicehub.core.actor import Role
 from devicehub.devices import heartbeats
-from devicehub.realtime import service as realtime
-from tests.conftest import LiveServer, wait_until
+from devicehub.realtime.hub import ours
+from devicehub.realtime.streams import RETRY
+from devicehub.users.models import User
+from tests.conftest import LiveServer, Servers, wait_until
 from tests.factories import Account, make_account, make_device
-from tests.realtime.clients import stream_of, tell_much
+from tests.realtime.clients import Socket, socket_of, stream_of, tell_much
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -33,7 +40,7 @@ def test_what_comes_is_an_unbuffered_stream_that_is_never_kept(
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["X-Accel-Buffering"] == "no"
     frames = answer.iter_encoded()
-    assert next(frames) == b"retry: 3000\n\n"
+    assert next(frames) == RETRY
     assert b"event: connected\n" in next(frames)
     answer.close()
 
@@ -83,7 +90,7 @@ def test_another_organization_is_not_heard(live_server: LiveServer) -> None:
 
 def test_a_stream_that_was_closed_leaves_nothing_behind(client_of: Callable[[Account], FlaskClient]) -> None:
     account = make_account()
-    channel = realtime._ours().events.channel(account.actor.organization_id)
+    channel = ours().events.channel(account.actor.organization_id)
 
     def listeners() -> int:
         return int(redis.current().client.pubsub_numsub(channel)[0][1])
@@ -92,13 +99,153 @@ def test_a_stream_that_was_closed_leaves_nothing_behind(client_of: Callable[[Acc
     wait_until(lambda: listeners() == 1, what="the process to listen")
     answer.close()
     wait_until(lambda: listeners() == 0, what="the process to listen no longer")
-    assert account.actor.organization_id not in realtime._ours().streams
+    assert account.actor.organization_id not in ours().streams
+
+
+# Tickets
+
+
+TICKET = "/api/sse/ticket"
+
+
+def test_a_stranger_gets_no_ticket(client: FlaskClient) -> None:
+    assert client.post(TICKET).json["code"] == "AUTHENTICATION_REQUIRED"
+
+
+def test_a_ticket_opens_one_stream_as_its_owner_and_is_written_down_nowhere(
+    client: FlaskClient, client_of: Callable[[Account], FlaskClient], capsys: pytest.CaptureFixture[str]
+) -> None:
+    account = make_account()
+    answer = client_of(account).post(TICKET)
+    assert (answer.status_code, answer.json["expiresIn"]) == (200, 60)
+    ticket = answer.json["ticket"]
+    opened = client.get(f"{URL}?ticket={ticket}")
+    frames = opened.iter_encoded()
+    assert next(frames) == RETRY
+    assert account.actor.user_id.encode() in next(frames)
+    opened.close()
+    used = client.get(f"{URL}?ticket={ticket}")
+    assert (used.status_code, used.json["code"]) == (401, "INVALID_TOKEN")
+    assert ticket not in "".join(capsys.readouterr())
+    assert not any(ticket.encode() in key for key in redis.current().client.keys("*"))
+
+
+@pytest.mark.parametrize("ticket", ["", "x", "x" * 5000, "%00", "*"])
+def test_a_ticket_that_was_made_up_is_refused(client: FlaskClient, ticket: str) -> None:
+    assert client.get(f"{URL}?ticket={ticket}").json["code"] == "INVALID_TOKEN"
+
+
+def test_a_ticket_is_over_after_a_minute(client_of: Callable[[Account], FlaskClient]) -> None:
+    client_of(make_account()).post(TICKET)
+    [key] = redis.current().client.keys("ticket:*")
+    assert 0 < redis.current().client.ttl(key) <= 60
+
+
+def test_a_ticket_is_worth_no_more_than_its_owners_session(
+    client: FlaskClient, client_of: Callable[[Account], FlaskClient]
+) -> None:
+    account = make_account()
+    ticket = client_of(account).post(TICKET).json["ticket"]
+    sessions.end(account.actor.session_id or "")
+    assert client.get(f"{URL}?ticket={ticket}").json["code"] == "TOKEN_REVOKED"
+
+
+def test_a_ticket_is_for_this_route_only(client: FlaskClient, client_of: Callable[[Account], FlaskClient]) -> None:
+    ticket = client_of(make_account()).post(TICKET).json["ticket"]
+    assert client.get(f"/api/users/profile?ticket={ticket}").status_code == 401
+
+
+def test_without_redis_there_are_no_tickets(
+    client: FlaskClient, client_of: Callable[[Account], FlaskClient], servers: Servers
+) -> None:
+    mine = client_of(make_account())
+    ticket = mine.post(TICKET).json["ticket"]
+    servers.redis.stop()
+    try:
+        assert mine.post(TICKET).json["code"] == "SERVICE_UNAVAILABLE"
+        assert client.get(f"{URL}?ticket={ticket}").json["code"] == "SERVICE_UNAVAILABLE"
+    finally:
+        servers.restart_redis()
+
+
+# Counts and caps
+
+
+STATS = "/api/sse/stats"
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator"])
+def test_counts_are_for_admins(
+    client: FlaskClient, client_of: Callable[[Account], FlaskClient], role: Role
+) -> None:
+    assert client.get(STATS).status_code == 401
+    assert client_of(make_account(role=role)).get(STATS).json["code"] == "INSUFFICIENT_ROLE"
+
+
+def test_an_admin_sees_their_organizations_connections_in_all_processes(
+    pair: tuple[LiveServer, LiveServer], client_of: Callable[[Account], FlaskClient]
+) -> None:
+    mine, other = make_account(), make_account()
+    with ExitStack() as stack:
+        for server in pair:
+            stack.enter_context(socket_of(server.url, mine))
+            stack.enter_context(stream_of(server.url, mine))
+        stack.enter_context(stream_of(pair[0].url, other))
+        client = client_of(mine)
+        wait_until(lambda: client.get(STATS).json == {"sockets": 2, "streams": 2}, what="both to have reported")
+
+
+def test_a_platform_admin_sees_all_of_them(
+    live_server: LiveServer, client_of: Callable[[Account], FlaskClient]
+) -> None:
+    account, other = make_account(), make_account(role="viewer")
+    User.objects(id=other.actor.user_id).update_one(set__role="admin")
+    standing.forget_user(other.actor.user_id)
+    client = client_of(other)
+    organization_id = account.actor.organization_id
+    expected = {"organizationId": organization_id, "sockets": 1, "streams": 0}
+    with socket_of(live_server.url, account):
+        told = wait_until(
+            lambda: (t := client.get(STATS).json)["organizations"] == [expected] and t, what="a report"
+        )
+        assert (told["sockets"], told["streams"]) == (1, 0)
+        assert told["processes"] >= 2
+
+
+def test_a_user_may_open_so_many_connections_in_all_processes_together(serve: Callable[..., LiveServer]) -> None:
+    limits = {"SOCKETS_PER_USER": "2", "STREAMS_PER_USER": "2"}
+    servers = [serve(**limits), serve(**limits)]
+    account, other = make_account(), make_account()
+    with ExitStack() as stack:
+        asked = [httpx.stream("GET", server.url + URL, headers=account.headers) for server in servers]
+        opened = [stack.enter_context(one) for one in asked]
+        assert [one.status_code for one in opened] == [200, 200]
+        for server in servers:
+            stack.enter_context(socket_of(server.url, account))
+        refusal = httpx.get(servers[0].url + URL, headers=account.headers)
+        assert (refusal.status_code, refusal.json()["code"]) == (429, "RATE_LIMIT_EXCEEDED")
+        assert refusal.headers["Retry-After"] == "5"
+        refused = Socket(servers[1].url, {"token": account.access_token})
+        with pytest.raises(NotLetIn):
+            refused.connect()
+        assert refused.refusal["data"]["code"] == "RATE_LIMIT_EXCEEDED"
+        for kind in (socket_of, stream_of):
+            stack.enter_context(kind(servers[1].url, other))
+        opened[0].close()
+        wait_until(lambda: _opens(servers[1], account), what="a seat to be free again")
+    for server in servers:
+        server.stop()
+
+
+def _opens(server: LiveServer, account: Account) -> bool:
+    with httpx.stream("GET", server.url + URL, headers=account.headers) as answer:
+        return answer.status_code == 200
 
 
 def test_a_head_request_opens_no_stream(client_of: Callable[[Account], FlaskClient]) -> None:
     account = make_account()
     assert client_of(account).head(URL).status_code == 200
-    assert realtime._ours().reader.head(account.actor.organization_id) is None
+    assert ours().reader.head(account.actor.organization_id) is None
 
 
 def test_a_client_that_does_not_read_is_cut_off_and_others_hear_on(live_server: LiveServer) -> None:

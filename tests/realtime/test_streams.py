@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from devicehub.core.actor import Actor
 from devicehub.realtime import streams
 from devicehub.realtime.streams import COMMENT, MOST_BYTES, MOST_EVENTS, Stream
 from tests.conftest import wait_until
@@ -25,7 +26,7 @@ def connection() -> Iterator[Connection]:
 
 
 def make(connection: socket.socket | None = None) -> Stream:
-    return Stream(frozenset({"org"}), connection)
+    return Stream(Actor("a-user", "an-organization", "viewer"), frozenset({"org"}), connection)
 
 
 def test_frames_come_in_order() -> None:
@@ -81,6 +82,20 @@ def test_a_client_that_falls_too_far_behind_is_cut_off(connection: Connection, f
     client.settimeout(10)
     assert client.recv(1) == b""
     assert list(stream.frames()) == []
+
+
+def test_a_finished_stream_is_sent_what_waits_and_its_last_words() -> None:
+    stream, got = make(), []
+    stream.put(b"1")
+    frames = stream.frames()
+    assert next(frames) == b"1"
+    reader = threading.Thread(target=lambda: got.extend(frames))
+    reader.start()
+    stream.put(b"2")
+    stream.finish(b"goodbye")
+    stream.put(b"too late")
+    reader.join(10)
+    assert got == [b"2", b"goodbye"]
 
 
 def test_closing_ends_a_write_to_a_client_that_does_not_read(connection: Connection) -> None:

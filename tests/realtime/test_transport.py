@@ -1,16 +1,32 @@
 """The WebSocket under Socket.IO: whole frames, however slowly they are taken, and no faster reading than needed."""
 
+import inspect
 import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from queue import Empty, Queue
+from types import SimpleNamespace
+from typing import Any
 
+import engineio
+import httpx
 import pytest
+import websocket
 from engineio.async_drivers import gevent as driver
 from engineio.async_drivers._websocket_wsgi import SimpleWebSocketWSGI
+from engineio.packet import MESSAGE, Packet
+from socketio import manager as socketio_manager
+from socketio.base_manager import BaseManager
+from socketio.pubsub_manager import PubSubManager
 
+from devicehub.core.actor import Actor
+from devicehub.core.events import emit
 from devicehub.realtime import transport
-from devicehub.realtime.transport import MOST_UNREAD, CarefulSocket, WebSocket
+from devicehub.realtime.manager import FanOut, Manager
+from devicehub.realtime.outbox import MOST_FRAMES, Outbox
+from devicehub.realtime.transport import MOST_UNREAD, CarefulSocket, Lane, frame_of
 from tests.conftest import LiveServer, wait_until
 from tests.factories import make_account
 from tests.realtime.clients import slow_socket, socket_of, tell_much
@@ -28,10 +44,114 @@ def connection() -> Iterator[Connection]:
         yield server, client
 
 
-def test_the_drivers_websocket_is_still_made_as_ours_expects() -> None:
+# What we rely on in our libraries
+
+
+def test_the_drivers_parts_are_still_looked_up_by_name_and_made_as_ours_expect() -> None:
     assert issubclass(driver._async["websocket"], SimpleWebSocketWSGI)
-    made = WebSocket(lambda ws: [], type("Server", (), {"_async": driver._async})())
+    engine = engineio.Server(async_mode="gevent")
+    transport.install(engine)
+    client = engineio.socket.Socket(engine, "a-sid")
+    assert isinstance(client.queue, Lane) and isinstance(client.queue, driver._async["queue"])
+    assert (client.upgraded, client.closed) == (False, False)
+    made = engine._async["websocket"](client._websocket_handler, engine)
     assert made.server_args.keys() == {"thread_class", "event_class", "max_message_size"}
+    assert made._client is client
+
+
+def test_every_emit_of_python_socketio_ends_up_in_ours() -> None:
+    order = Manager.__mro__
+    assert order.index(PubSubManager) < order.index(FanOut) < order.index(socketio_manager.Manager)
+    assert inspect.signature(FanOut.emit).parameters.keys() == (
+        inspect.signature(socketio_manager.Manager.emit).parameters.keys()
+    )
+    assert inspect.signature(BaseManager.get_participants).parameters.keys() == {"self", "namespace", "room"}
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])
+@pytest.mark.parametrize("kind", [str, bytes])
+def test_a_frame_is_what_a_websocket_client_reads(connection: Connection, size: int, kind: type) -> None:
+    server, client = connection
+    message = "x" * size if kind is str else b"x" * size
+    packet = Packet(MESSAGE, message)
+    server.sendall(frame_of(packet))
+    reader = websocket.WebSocket()
+    reader.sock = client
+    code, read = reader.recv_data()
+    assert code == (websocket.ABNF.OPCODE_TEXT if kind is str else websocket.ABNF.OPCODE_BINARY)
+    assert read == (f"4{message}".encode() if kind is str else message)
+    assert frame_of(packet) is frame_of(packet)
+
+
+def test_a_lane_that_is_passed_by_is_not_taken_for_a_client_that_has_gone(connection: Connection) -> None:
+    lane: Any = type("Lane", (Lane, Queue), {})()
+    with pytest.raises(Empty):
+        lane.get(timeout=0.01)
+    lane.outbox = Outbox(connection[0])
+    got: list[object] = []
+    waiting = threading.Thread(target=lambda: got.append(lane.get(timeout=0.01)))
+    waiting.start()
+    lane.put(Packet(MESSAGE, "straight"))
+    assert connection[1].recv(100) == frame_of(Packet(MESSAGE, "straight"))
+    lane.put(None)
+    waiting.join(10)
+    assert got == [None]
+
+
+def test_what_is_queued_is_sent_before_what_follows(connection: Connection) -> None:
+    lane: Any = type("Lane", (Lane, Queue), {})()
+    lane.put(Packet(MESSAGE, "first"))
+    lane.outbox = Outbox(connection[0])
+    lane.put(Packet(MESSAGE, "second"))
+    assert [lane.get().data, lane.get().data] == ["first", "second"]
+    assert lane.size == 0 and lane.direct is not None
+
+
+def test_a_burst_leaves_together_and_a_single_message_at_once(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, client = connection
+    lane: Any = type("Lane", (Lane, Queue), {})()
+    lane.outbox = Outbox(server)
+    clients = {"a-sid": SimpleNamespace(queue=lane, closed=False)}
+    monkeypatch.setattr(
+        transport, "socketio", SimpleNamespace(server=SimpleNamespace(eio=SimpleNamespace(sockets=clients)))
+    )
+    transport.send_all(["a-sid", "gone"], "1")
+    assert client.recv(100) == frame_of(Packet(MESSAGE, "1"))
+    transport.gather()
+    for message in ("2", "3"):
+        transport.send_all(["a-sid"], message)
+    assert len(lane.outbox) == 2
+    transport.flush()
+    assert client.recv(100) == frame_of(Packet(MESSAGE, "2")) + frame_of(Packet(MESSAGE, "3"))
+
+
+# As clients see it
+
+
+@pytest.mark.usefixtures("app")
+def test_clients_of_every_transport_hear_the_same_in_the_same_order(live_server: LiveServer) -> None:
+    account = make_account()
+    kinds = [["websocket"], ["polling"], ["polling", "websocket"]]
+    with ExitStack() as stack:
+        clients = [stack.enter_context(socket_of(live_server.url, account, transports=kind)) for kind in kinds * 3]
+        for number in range(200):  # while some of them upgrade
+            tell(account.actor, number)
+        for client in clients:
+            client.wait_for("device-heartbeat", 200)
+            assert [beat["metrics"]["number"] for beat in client.named("device-heartbeat")] == list(range(200))
+            assert client.call("leave-organization", {"organizationId": "x"})["ok"]
+
+
+@pytest.mark.usefixtures("app")
+def test_no_compression_is_agreed_on(live_server: LiveServer) -> None:
+    address = live_server.url.replace("http", "ws") + "/socket.io/?EIO=4&transport=websocket"
+    offer = ["Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"]
+    client = websocket.create_connection(address, header=offer, timeout=10)
+    assert "sec-websocket-extensions" not in client.headers
+    assert str(client.recv()).startswith("0{")
+    client.close()
 
 
 @pytest.mark.usefixtures("app")
@@ -40,29 +160,58 @@ def test_a_client_that_reads_slowly_gets_every_frame_whole(live_server: LiveServ
     account = make_account()
     slow = slow_socket(live_server.url, account)
     with socket_of(live_server.url, account) as quick:
-        tell_much(account.actor, 200)
-        quick.wait_for("device-heartbeat", 200)
+        tell_much(account.actor, 45)
+        quick.wait_for("device-heartbeat", 45)
     heard: list[int] = []
-    while len(heard) < 200:
+    while len(heard) < 45:
         message = str(slow.recv())
         if message.startswith("42"):
             heard.append(json.loads(message[2:])[1]["metrics"]["number"])
-    assert heard == list(range(200))
+    assert heard == list(range(45))
     slow.close()
 
 
-def test_two_who_send_at_once_do_not_mix_their_frames(connection: Connection) -> None:
-    server, client = connection
-    careful, size = CarefulSocket(server), 300_000
-    threads = [threading.Thread(target=careful.send, args=(letter * size,)) for letter in (b"a", b"b", b"c")]
-    for thread in threads:
-        thread.start()
-    got = b""
-    while len(got) < 3 * size:
-        got += client.recv(1 << 16)
-    for thread in threads:
-        thread.join()
-    assert sorted({got[:size], got[size : 2 * size], got[2 * size :]}) == [b"a" * size, b"b" * size, b"c" * size]
+@pytest.mark.usefixtures("app")
+def test_a_client_that_does_not_read_is_cut_off_and_others_hear_on(live_server: LiveServer) -> None:
+    account = make_account()
+    slow = slow_socket(live_server.url, account)
+    with socket_of(live_server.url, account) as quick:
+        for heard in range(20, 401, 20):  # in steps, so that who reads keeps up on a busy machine too
+            tell_much(account.actor, 20)
+            quick.wait_for("device-heartbeat", heard)
+        numbers: list[int] = []
+        with suppress(websocket.WebSocketConnectionClosedException, ConnectionError):
+            while True:
+                message = str(slow.recv())
+                if message.startswith("42"):
+                    numbers.append(json.loads(message[2:])[1]["metrics"]["number"])
+        assert 0 < len(numbers) < 400
+        assert numbers == [number % 20 for number in range(len(numbers))]
+
+
+@pytest.mark.usefixtures("app")
+def test_a_client_that_does_not_poll_is_let_go(live_server: LiveServer) -> None:
+    account = make_account()
+    with (
+        httpx.Client(base_url=live_server.url, timeout=10) as client,
+        socket_of(live_server.url, account) as other,
+    ):
+        address = "/socket.io/?EIO=4&transport=polling"
+        address += f"&sid={json.loads(client.get(address).text[1:])['sid']}"
+        client.post(address, content="40" + json.dumps({"token": account.access_token}))
+        assert client.get(address).text.startswith("40")
+        for number in range(MOST_FRAMES + 10):
+            tell(account.actor, number)
+        other.wait_for("device-heartbeat", MOST_FRAMES + 10)
+        wait_until(lambda: client.get(address).status_code == 400, what="its end")
+
+
+def tell(actor: Actor, number: int) -> None:
+    state = {"device_id": "65f000000000000000000003", "status": "active", "presence": "online"}
+    emit("device.heartbeat", actor, **state, last_active_at=None, metrics={"number": number})
+
+
+# The connection below
 
 
 def test_nothing_is_read_while_what_was_read_is_not_taken(connection: Connection) -> None:

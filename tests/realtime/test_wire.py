@@ -14,11 +14,11 @@ AT = datetime(2026, 1, 31, 12, 0, 0, 5000, tzinfo=UTC)
 STATE = {"device_id": "65f000000000000000000003", "status": "active", "presence": "online"}
 
 
-def told(name: str, **data: object) -> dict[str, object]:
+def told(name: str, audience: str = "org", **data: object) -> dict[str, object]:
     entry = wire.entry_of(Event(name, ACTOR, STATE | data, AT))
     assert entry is not None
-    assert entry.audience == "org"
-    payload = wire.payload_of(Entry(entry.event, entry.audience, entry.payload, "5-0", "epoch"))
+    assert entry.audience == audience
+    payload = wire.payload_of(Entry(entry.event, entry.audience, entry.payload, "5-0"))
     return {"event": entry.event, **payload}
 
 
@@ -52,6 +52,41 @@ def test_a_heartbeat() -> None:
     }
 
 
+def test_a_token_that_was_used_twice_is_a_notification_to_its_user() -> None:
+    payload = told("session.reused", f"user:{ACTOR.user_id}", session_id="a-session")
+    assert payload.pop("message")
+    assert payload == {
+        "event": "notification",
+        "id": "5-0",
+        "type": "security",
+        "title": "A refresh token was used twice",
+        "data": {"sessionId": "a-session"},
+        "timestamp": "2026-01-31T12:00:00.005Z",
+    }
+
+
+def test_a_notification_is_told_to_whom_it_is_for() -> None:
+    facts = {"type": "job", "title": "An export is ready", "message": "Fetch it.", "data": {"jobId": "j"}}
+    assert told("notification.created", "user:u", user_id="u", **facts) == {
+        "event": "notification",
+        "id": "5-0",
+        **facts,
+        "timestamp": "2026-01-31T12:00:00.005Z",
+    }
+
+
+def test_a_jobs_progress_is_told_to_who_asked_for_it() -> None:
+    facts = {"job_id": "j", "status": "processing", "progress": 40}
+    assert told("job.progressed", f"user:{ACTOR.user_id}", **facts) == {
+        "event": "job-progress",
+        "id": "5-0",
+        "jobId": "j",
+        "status": "processing",
+        "progress": 40,
+        "timestamp": "2026-01-31T12:00:00.005Z",
+    }
+
+
 def test_what_clients_have_no_business_with_is_not_told() -> None:
     assert wire.entry_of(Event("session.ended", ACTOR, {}, AT)) is None
 
@@ -72,5 +107,5 @@ def test_a_frame_carries_the_id_and_stays_one_line_of_data() -> None:
 
 def test_what_everyone_hears_is_heard_by_those_who_asked_for_the_device() -> None:
     entry = Entry("device-update", "org", b"")
-    assert wire.rooms_of("o", entry, {"deviceId": "d"}) == ["o/org", "o/device:d"]
-    assert wire.rooms_of("o", Entry("notification", "user:u", b""), {"deviceId": "d"}) == ["o/user:u"]
+    assert wire.audiences_of(entry, {"deviceId": "d"}) == ["org", "device:d"]
+    assert wire.audiences_of(Entry("notification", "user:u", b""), {"deviceId": "d"}) == ["user:u"]

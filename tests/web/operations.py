@@ -1,11 +1,13 @@
 """The operations of the API as its own document lists them, so that a new one is tested without being named."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from devicehub.extensions import api
+
+UNKNOWN = "65f0a1b2c3d4e5f6a7b8c9d2"
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,11 @@ class Operation:
         """The parameters of its path, in order."""
         return re.findall(r"\{(\w+)\}", self.path)
 
-    def address(self, the_id: str = "", **others: str) -> str:
-        """The path, with every parameter filled in; `others` are ids of their own, by their parameter."""
-        return re.sub(r"\{(\w+)\}", lambda parameter: others.get(parameter[1], the_id), self.path)
+    def address(self, ids: str | Mapping[str, str]) -> str:
+        """The path, with every parameter filled in: by one id, or by its name where that is among `ids`."""
+        if isinstance(ids, str):
+            return re.sub(r"\{\w+\}", ids, self.path)
+        return re.sub(r"\{(\w+)\}", lambda found: ids.get(found[1], UNKNOWN), self.path)
 
     @property
     def scope(self) -> str | None:

@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 from flask import Flask, request
 
+from devicehub.auth import sessions
 from devicehub.core.actor import Actor
 from devicehub.core.redis import RedisAway
-from devicehub.realtime import service as realtime
+from devicehub.realtime import hub
 from devicehub.web import sockets
 from devicehub.web.schemas import Schema
 from devicehub.web.sockets import EVENTS_PER_MINUTE, TooManyEvents
+from tests.factories import make_account
 
 ACTOR = Actor("65f000000000000000000002", "65f000000000000000000001", "owner")
 
@@ -19,10 +21,20 @@ ACTOR = Actor("65f000000000000000000002", "65f000000000000000000001", "owner")
 @pytest.fixture(autouse=True)
 def connection(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The context of an event of a connected socket."""
-    monkeypatch.setitem(realtime._ours().connections, "a-sid", realtime.Connection(ACTOR))
+    monkeypatch.setitem(hub.ours().connections, "a-sid", hub.Connection(ACTOR))
     with app.test_request_context("/socket.io/"):
         request.sid = "a-sid"  # type: ignore[attr-defined]
         yield
+
+
+def test_a_token_that_has_ended_is_refused_at_the_next_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    account = make_account()
+    monkeypatch.setitem(hub.ours().connections, "a-sid", hub.Connection(account.actor))
+    monkeypatch.setattr(sockets.realtime, "tell", lambda *_: None)
+    answered = sockets.answered(Schema, lambda actor, sid: {})
+    assert answered()["ok"]
+    sessions.end(account.actor.session_id or "")
+    assert answered()["error"]["code"] == "TOKEN_REVOKED"
 
 
 @pytest.mark.parametrize(

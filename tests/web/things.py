@@ -5,20 +5,8 @@ from typing import Any
 
 import pytest
 
-from devicehub.auth import api_keys
-from devicehub.devices import keys as device_keys
-from tests.factories import Account, make_device
+from tests.factories import MAKE, Account, Ids
 from tests.web.operations import Operation
-
-Ids = dict[str, str]
-
-# By the parameter of the path: how to make one of an account's own. What lies within another comes after it.
-MAKE: dict[str, Callable[[Account, Ids], str]] = {
-    "organization_id": lambda account, _: account.actor.organization_id,
-    "device_id": lambda account, _: str(make_device(account.actor)["id"]),
-    "key_id": lambda account, ids: str(device_keys.create(account.actor, ids["device_id"])[0].id),
-    "api_key_id": lambda account, _: str(api_keys.create(account.actor, name="One", scopes=["logs:read"])[0].id),
-}
 
 # By the key of a body or of a query (in camelCase; lists of ids are called like one of them): which id it takes.
 MEANS: dict[str, Callable[[Account], str]] = {
@@ -34,7 +22,7 @@ def things_of(account: Account, operation: Operation) -> Ids:
     made: Ids = {}
     for name in operation.in_path:
         if name not in MAKE:
-            pytest.fail(f"{operation}: say in MAKE of tests/web/things.py how an account comes to a {name}")
+            pytest.fail(f"{operation}: say in MAKE of tests/factories.py how an account comes to a {name}")
         made[name] = MAKE[name](account, made)
     return made
 

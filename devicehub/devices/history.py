@@ -1,0 +1,130 @@
+"""Why a device's presence is what it is, what it was in the last 90 days, and for how long."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pymongo.errors import BulkWriteError
+
+from devicehub.core import clock
+from devicehub.core.actor import Actor
+from devicehub.core.paging import After, Stretch
+from devicehub.devices import presence
+from devicehub.devices import service as devices
+from devicehub.devices.models import PresenceChange
+from devicehub.devices.presence import Row
+
+_DUPLICATE_KEY = 11000
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """How long a device was what, of the time in question; its share of `online`, None when nothing is known."""
+
+    device_id: str
+    start: datetime
+    end: datetime
+    seconds: dict[str, float]
+    changes: int
+
+    @property
+    def availability(self) -> float | None:
+        """Per cent, of the time in which it had been heard of at all."""
+        known = sum(spent for name, spent in self.seconds.items() if name != "never_seen")
+        return round(100 * self.seconds["online"] / known, 4) if known else None
+
+
+def keep(transitions: Iterable[tuple[Row, Row]]) -> None:
+    """Keep the changes of presence among these transitions of devices; what is kept already is left alone."""
+    rows = [_row(device, transition) for device, transition in transitions if "presence" in transition["changes"]]
+    if not rows:
+        return
+    try:
+        PresenceChange._get_collection().insert_many(rows, ordered=False)
+    except BulkWriteError as error:
+        failures = error.details["writeErrors"]
+        if error.details["writeConcernErrors"] or any(one["code"] != _DUPLICATE_KEY for one in failures):
+            raise
+
+
+def _row(device: Row, transition: Row) -> Row:
+    return {
+        "organization_id": device["organization_id"],
+        "device_id": device["_id"],
+        "seq": transition["seq"],
+        "at": transition["at"],
+        "from": transition["from"],
+        "to": transition["presence"],
+        "cause": transition["cause"],
+    }
+
+
+def find(actor: Actor, device_id: str, after: After) -> Stretch[Row]:
+    """Changes of a device's presence, newest first; raises DeviceNotFound."""
+    row = devices.row_of(actor, device_id)
+    chosen: Row = {"device_id": row["_id"]}
+    if after.position is not None:
+        chosen["seq"] = {"$lt": after.position[0]}
+    newest = PresenceChange.objects.visible_to(actor).filter(__raw__=chosen).order_by("-seq")
+    return after.cut(list(newest.limit(after.limit + 1).as_pymongo()), lambda change: (change["seq"],))
+
+
+def availability(actor: Actor, device_id: str, span: timedelta) -> Availability:
+    """How long a device was what in the `span` up to now, exactly; raises DeviceNotFound."""
+    row, end = devices.row_of(actor, device_id), clock.now()
+    start = end - span
+    changes = list(_changes_since(actor, row, start))
+    first = max(start, row["created_at"])
+    seconds = spent(first, max(first, end), [(change["at"], change["from"], change["to"]) for change in changes],
+                    now=row["presence"])  # fmt: skip
+    return Availability(device_id, start, end, seconds, len(changes))
+
+
+def _changes_since(actor: Actor, row: Row, start: datetime) -> Iterator[Row]:
+    """In order of time; the newest may stand on the device only, until it is told."""
+    kept = PresenceChange.objects.visible_to(actor).filter(
+        __raw__={"device_id": row["_id"], "at": {"$gte": start}, "seq": {"$lte": row.get("transitions", 0)}}
+    )
+    known = {change["seq"]: change for change in kept.order_by("-seq").as_pymongo()}
+    for transition in row.get("untold", ()):
+        if "presence" in transition["changes"] and transition["at"] >= start:
+            known.setdefault(transition["seq"], _row(row, transition))
+    return (known[seq] for seq in sorted(known))
+
+
+def spent(
+    start: datetime, end: datetime, changes: list[tuple[datetime, str, str]], *, now: str
+) -> dict[str, float]:
+    """Seconds from `start` to `end` in each presence.
+
+    `changes` are (at, from, to), in order; `now` is the present one, which it was all the time if there are none.
+    """
+    seconds = dict.fromkeys(("never_seen", "online", "late", "offline"), 0.0)
+    state, moment = (changes[0][1] if changes else now), start
+    for at, _, to in changes:
+        at = min(max(at, moment), end)
+        seconds[state] += (at - moment).total_seconds()
+        state, moment = to, at
+    seconds[state] += (end - moment).total_seconds()
+    return seconds
+
+
+def explain(actor: Actor, device_id: str) -> dict[str, Any]:
+    """Why a device's presence is what it is, and what becomes of it; raises DeviceNotFound."""
+    row = devices.row_of(actor, device_id)
+    step, signal = presence.next_step(row), row.get("signal") or None
+    is_waited_for = row["presence"] in ("online", "late")
+    return {
+        "device_id": device_id,
+        "presence": row["presence"],
+        "since": presence.since(row),
+        "last_signal": signal and signal | {"at": row["last_active_at"]},
+        "heartbeat_interval": row["heartbeat_interval"],
+        "interval_set_by": row.get("interval_set_by", "person"),
+        "late_at": presence.late_at(row) if is_waited_for else None,
+        "offline_at": presence.offline_at(row) if is_waited_for else None,
+        "next_transition": step and {"to": step.to, "at": step.at},
+        "clock_offset_ms": row.get("clock_offset_ms"),
+        "server_time": clock.now(),
+    }
