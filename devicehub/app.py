@@ -9,6 +9,7 @@ from pymongo.errors import PyMongoError
 
 from devicehub import reactions
 from devicehub.audit import trail
+from devicehub.auth import uses
 from devicehub.core import cache, config, events, live, logging, migrations, mongo, queue, redis
 from devicehub.core.cache import BytesCache, Cache
 from devicehub.core.config import Settings
@@ -61,7 +62,7 @@ def create_app(settings: Settings) -> Flask:
 
 def start(app: Flask) -> None:
     """Begin what a serving process does besides answering: migrate, take up duties, hear events."""
-    for task in (_begin, cache.current().keep_settled):
+    for task in (_begin, cache.current().keep_settled, uses.keep_writing):
         threading.Thread(target=task, name=task.__name__, daemon=True).start()
     if config.current().devicehub_role != "api":
         realtime.start(app)

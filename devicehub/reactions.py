@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 # After an event, these jobs; each is given the event's facts as its arguments and acts for who caused it.
 ON: Mapping[str, tuple[str, ...]] = {
-    "organization.deleted": ("organizations.purge", "devices.purge_organization"),
+    "device.deleted": ("devices.purge",),
+    "member.removed": ("auth.end_api_keys",),
+    "organization.deleted": ("organizations.purge", "auth.purge_organization", "devices.purge_organization"),
 }
 
 # At these times (minute, hour, day, month, weekday; UTC), these jobs. Times missed while all was down are made up

@@ -1,5 +1,6 @@
 """One builder per thing, with defaults that make sense."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -7,11 +8,12 @@ from typing import Any
 from bson import ObjectId
 from flask import Flask
 
-from devicehub.auth import email_change, resets, sessions, standing
+from devicehub.auth import api_keys, email_change, resets, sessions, standing
 from devicehub.auth import service as auth
 from devicehub.auth.models import Session
 from devicehub.core import clock, redis
-from devicehub.core.actor import Actor, Role
+from devicehub.core.actor import SCOPES, Actor, Role
+from devicehub.devices import keys as device_keys
 from devicehub.devices import service as devices
 from devicehub.mail.models import Mail
 from devicehub.organizations import deletions, invitations
@@ -75,24 +77,45 @@ def invite(actor: Actor, email: str, *, role: Role = "viewer") -> str:
     return token
 
 
-def make_one_of_each(account: Account) -> dict[str, str]:
-    """Something of an owner's for every operation to be tried on: ids by the names that paths give them.
+def _deleted(account: Account) -> str:
+    """The receipt for an organization of somebody's own that they have deleted."""
+    gone = organizations.create_own(account.actor, {"name": "Gone"})
+    return str(deletions.delete(organizations.require(account.actor, str(gone.id)))["receipt_id"])
 
-    And the tokens that are mailed to them: of an invitation elsewhere, and for another address. The owner belongs to two organizations, so that one may be deleted.
-    """
-    made = invitations.create(account.actor, email=f"guest{next(_numbers)}@example.com", role="viewer")
-    gone, _ = (organizations.create_own(account.actor, {"name": name}) for name in ("Gone", "Spare"))
-    receipt = deletions.delete(organizations.require(account.actor, str(gone.id)))
-    return {
-        "email_token": email_token(account),
-        "invitation_token": invite(make_account().actor, account.email),
-        "organization_id": account.actor.organization_id,
-        "user_id": make_account(role="viewer", organization_id=account.actor.organization_id).actor.user_id,
-        "invitation_id": made["id"],
-        "receipt_id": receipt["receipt_id"],
-        "device_id": make_device(account.actor)["id"],
-        "session_id": str(account.actor.session_id),
-    }
+
+def _home_with_a_spare(account: Account) -> str:
+    """The active organization of somebody who has another, so that one of them may be deleted."""
+    organizations.create_own(account.actor, {"name": "Spare"})
+    return account.actor.organization_id
+
+
+Ids = dict[str, str]
+# For every name that paths give an id, how an owner comes to one: what lies within another thing comes after it.
+# And the tokens that are mailed to them: of an invitation elsewhere, and for another address.
+MAKE: dict[str, Callable[[Account, Ids], str]] = {
+    "email_token": lambda account, _: email_token(account),
+    "invitation_token": lambda account, _: invite(make_account().actor, account.email),
+    "organization_id": lambda account, _: _home_with_a_spare(account),
+    "user_id": lambda account, _: (
+        make_account(role="viewer", organization_id=account.actor.organization_id).actor.user_id
+    ),
+    "invitation_id": lambda account, _: str(
+        invitations.create(account.actor, email=f"guest{next(_numbers)}@example.com", role="viewer")["id"]
+    ),
+    "receipt_id": lambda account, _: _deleted(account),
+    "api_key_id": lambda account, _: str(api_keys.create(account.actor, name="One", scopes=["logs:read"])[0].id),
+    "device_id": lambda account, _: str(make_device(account.actor)["id"]),
+    "session_id": lambda account, _: str(account.actor.session_id),
+    "key_id": lambda account, ids: str(device_keys.create(account.actor, ids["device_id"])[0].id),
+}
+
+
+def make_one_of_each(account: Account) -> Ids:
+    """Something of an owner's for every operation to be tried on, by the names that paths give ids."""
+    made: Ids = {}
+    for name, make in MAKE.items():
+        made[name] = make(account, made)
+    return made
 
 
 def go_on_in(account: Account, organization_id: str) -> Account:
@@ -142,3 +165,18 @@ def make_device(actor: Actor, **fields: Any) -> dict[str, Any]:
     number = next(_numbers)
     defaults = {"name": f"Sensor {number}", "type": "sensor", "status": "active", "heartbeat_interval": 60}
     return devices.create(actor, defaults | fields)
+
+
+def make_device_key(actor: Actor, device_id: str) -> str:
+    """A key of a device, as the device sends it."""
+    return device_keys.create(actor, device_id)[1]
+
+
+def make_api_key(actor: Actor, *scopes: str) -> str:
+    """An API key of the actor's own, as an integration sends it; with every scope unless some are named."""
+    return api_keys.create(actor, name="Integration", scopes=list(scopes or SCOPES))[1]
+
+
+def bearing(credential: str) -> dict[str, str]:
+    """The headers of whoever comes with a token or a key."""
+    return {"Authorization": f"Bearer {credential}"}

@@ -1,21 +1,15 @@
-"""What can be wrong with a password, a token or a session.
+"""What can be wrong with a password, a token, a session or a key.
 
 Unauthenticated
 ├── InvalidCredentials
 ├── InvalidOtp, InvalidResetToken                             of one who has lost the password
 ├── InvalidToken, TokenExpired, TokenRevoked, TokenStale      of an access token
+├── KeyRevoked, KeyInactive, KeyExpired                       of a key
 ├── InvalidRefreshToken, RefreshTokenReused                   of a refresh token
 └── InvalidEmailToken                                         of a link that was mailed
 """
 
-from devicehub.core.errors import (
-    Conflict,
-    DeviceHubError,
-    Forbidden,
-    InvalidInput,
-    NotFound,
-    Unauthenticated,
-)
+from devicehub.core.errors import Conflict, DeviceHubError, Forbidden, InvalidInput, NotFound, Unauthenticated
 
 
 class InvalidCredentials(Unauthenticated):
@@ -46,7 +40,7 @@ class InvalidOtp(Unauthenticated):
 class InvalidToken(Unauthenticated):
     code = "INVALID_TOKEN"
     title = "Invalid token"
-    detail = "This is not an access token of ours."
+    detail = "This is no access token or key of ours."
 
 
 class InvalidResetToken(InvalidToken):
@@ -69,6 +63,18 @@ class TokenStale(Unauthenticated):
     code = "TOKEN_STALE"
     title = "Token stale"
     detail = "Your rights have changed since this token was made; refresh it and go on."
+
+
+class KeyRevoked(TokenRevoked):
+    detail = "This key has been revoked, or what it belonged to is no more."
+
+
+class KeyInactive(TokenRevoked):
+    detail = "This key is switched off."
+
+
+class KeyExpired(TokenExpired):
+    detail = "This key's time is over; make another."
 
 
 class InvalidRefreshToken(Unauthenticated):
@@ -104,6 +110,16 @@ class NotAMember(Forbidden):
 class RoleNotYours(Forbidden):
     title = "Forbidden"
     detail = "A sign-up cannot choose its role."
+
+
+class ApiKeyNotFound(NotFound):
+    code = "API_KEY_NOT_FOUND"
+    title = "API key not found"
+    detail = "No API key {key_id} of yours in this organization."
+
+
+class TooManyKeys(Conflict):
+    detail = "There are {most} live keys already; revoke one first."
 
 
 class EmailAlreadyExists(Conflict):

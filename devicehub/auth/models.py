@@ -1,12 +1,21 @@
-"""A session: one family of refresh tokens, from one sign-in to its end; and a challenge for a lost password."""
+"""Sessions (one family of refresh tokens, from sign-in to end), challenges for a lost password, and keys."""
 
 from typing import Any, ClassVar
 
 from bson import ObjectId
-from mongoengine import DateTimeField, IntField, ListField, ObjectIdField, QuerySet, StringField
+from mongoengine import (
+    BooleanField,
+    DateTimeField,
+    IntField,
+    ListField,
+    ObjectIdField,
+    QuerySet,
+    StringField,
+)
 
 from devicehub.core import clock
-from devicehub.core.documents import Document
+from devicehub.core.actor import SCOPES
+from devicehub.core.documents import Document, TenantQuerySet
 
 
 class SessionQuerySet(QuerySet):
@@ -63,3 +72,39 @@ class PasswordChallenge(Document):
     tries = IntField(default=0)
     used_at = DateTimeField()
     expires_at = DateTimeField(required=True)
+
+
+class Key(Document):
+    """A long-lived credential; of its secret only the SHA-256 is stored.
+
+    `slot` is the place it takes among its siblings while it lives: unique, so that no two take the last one.
+    """
+
+    meta: ClassVar[dict[str, Any]] = {"abstract": True, "queryset_class": TenantQuerySet}
+    BEGINS: ClassVar[str]
+
+    organization_id = ObjectIdField(required=True)
+    hash = StringField(required=True)
+    slot = IntField()
+    created_by = ObjectIdField(required=True)
+    created_at = DateTimeField(required=True)
+    last_used_at = DateTimeField()
+    revoked_at = DateTimeField()
+
+    @property
+    def prefix(self) -> str:
+        """The part of it that may be shown: by it a person knows which one it is."""
+        return f"{self.BEGINS}_{self.id}"
+
+
+class ApiKey(Key):
+    """The key of an integration: it acts for its owner, in one organization, within its scopes."""
+
+    meta: ClassVar[dict[str, Any]] = {"collection": "api_keys", "queryset_class": TenantQuerySet}
+    BEGINS = "dhk"
+
+    user_id = ObjectIdField(required=True)
+    name = StringField(required=True)
+    scopes = ListField(StringField(choices=SCOPES))
+    active = BooleanField(default=True)
+    expires_at = DateTimeField()

@@ -8,6 +8,7 @@ from flask import Response, render_template, request
 from flask.views import MethodView
 
 from devicehub.auth import (
+    api_keys,
     email_change,
     errors,
     password_routes,
@@ -196,6 +197,59 @@ class Revoke(MethodView):
             return
         if claims["sub"] == actor.user_id:
             revocation.revoke_token(actor, claims["sid"], claims["jti"])
+
+
+@blp.route("/api-keys")
+class ApiKeys(MethodView):
+    @blp.guard()
+    @blp.arguments(PageQuerySchema, location="query")
+    @blp.response(200, schemas.ApiKeyListSchema)
+    def get(self, query: dict[str, Any]) -> Any:
+        """List one's own API keys
+
+        Those of the active organization that have not been revoked, newest first, without their secrets.
+        """
+        page = take_page(query)
+        found, total = api_keys.find(identity.current_actor(), page)
+        items = schemas.ApiKeySchema(many=True).dump(found)
+        return json_response({"items": items, "pagination": page.describe(total)})
+
+    @blp.guard()
+    @blp.arguments(schemas.NewApiKeySchema)
+    @blp.response(201, schemas.MadeApiKeySchema)
+    @blp.raises(errors.TooManyKeys, Busy)
+    def post(self, fields: dict[str, Any]) -> Any:
+        """Make an API key
+
+        `key` is told this once. An integration sends it as `X-API-Key: dhk_...`. It acts for its owner in the
+        active organization, within its scopes and never above the role that its owner has there at that moment.
+        """
+        made, text = api_keys.create(identity.current_actor(), **fields)
+        return json_response(schemas.ApiKeySchema().dump(made) | {"key": text}, 201)
+
+
+@blp.route("/api-keys/<id:api_key_id>")
+class ApiKeyById(MethodView):
+    @blp.guard()
+    @blp.arguments(schemas.ApiKeyPatchSchema, required=False)
+    @blp.response(200, schemas.ApiKeySchema)
+    @blp.raises(errors.ApiKeyNotFound, Busy)
+    def patch(self, changes: dict[str, Any], api_key_id: str) -> Any:
+        """Change an API key
+
+        What it may do, or whether it is switched on, from this moment on.
+        """
+        return api_keys.update(identity.current_actor(), api_key_id, changes)
+
+    @blp.guard()
+    @blp.response(204)
+    @blp.raises(errors.ApiKeyNotFound, Busy)
+    def delete(self, api_key_id: str) -> None:
+        """Revoke an API key
+
+        It is refused from this moment on.
+        """
+        api_keys.revoke(identity.current_actor(), api_key_id)
 
 
 @blp.route("/email/change")

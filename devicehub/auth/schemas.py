@@ -1,10 +1,13 @@
 """What goes in and out at the front door."""
 
+from typing import Any
+
 from marshmallow import fields, validate
 
+from devicehub.core.actor import SCOPES
 from devicehub.organizations.schemas import OrganizationSchema
 from devicehub.users.schemas import UserSchema
-from devicehub.web.fields import Text, Timestamp
+from devicehub.web.fields import Flag, Text, Timestamp
 from devicehub.web.schemas import Schema, envelope
 
 _ADDRESS = {"example": "ada@example.com"}
@@ -184,3 +187,52 @@ class EmailTokenSchema(Schema):
 
 class EmailChangedSchema(Schema):
     email = fields.String(required=True, metadata={"description": "One's address from now on."} | _ADDRESS)
+
+
+_SCOPES = {"description": "What it may do, as far as its owner may.", "example": ["devices:read", "events:read"]}
+_ENDS = {"description": "When it ends; null for never.", "example": "2099-01-31T12:00:00.000Z"}
+_PREFIX = {"description": "What it begins with.", "example": "dhk_65f0a1b2c3d4e5f6a7b8c9d5"}
+
+
+def _scopes(**kwargs: Any) -> fields.List[Any]:
+    one = fields.String(validate=validate.OneOf(SCOPES))
+    return fields.List(one, validate=validate.Length(1, len(SCOPES)), metadata=_SCOPES, **kwargs)
+
+
+class ApiKeyPatchSchema(Schema):
+    name = Text(100, shortest=1, metadata={"example": "Warehouse display"})
+    scopes = _scopes()
+    active = Flag(metadata={"description": "Whether it is switched on.", "example": True})
+    expires_at = Timestamp(allow_none=True, metadata=_ENDS)
+
+
+class NewApiKeySchema(Schema):
+    name = Text(100, shortest=1, required=True, metadata={"example": "Warehouse display"})
+    scopes = _scopes(required=True)
+    expires_at = Timestamp(allow_none=True, metadata=_ENDS)
+
+
+class ApiKeySchema(Schema):
+    """A key as a person knows it again; its secret is nowhere."""
+
+    id = fields.String(required=True, metadata={"example": "65f0a1b2c3d4e5f6a7b8c9d5"})
+    prefix = fields.String(required=True, metadata=_PREFIX)
+    name = fields.String(required=True, metadata={"example": "Warehouse display"})
+    scopes = fields.List(fields.String(validate=validate.OneOf(SCOPES)), required=True, metadata=_SCOPES)
+    active = fields.Boolean(required=True, metadata={"example": True})
+    organization_id = fields.String(required=True, metadata={"example": "65f0a1b2c3d4e5f6a7b8c9d1"})
+    created_at = Timestamp(required=True)
+    expires_at = Timestamp(required=True, allow_none=True, metadata=_ENDS)
+    last_used_at = Timestamp(
+        required=True, allow_none=True, metadata={"description": "To about a minute; null before its first use."}
+    )
+
+
+class MadeApiKeySchema(ApiKeySchema):
+    key = fields.String(
+        required=True,
+        metadata={"description": "All of it, told this once.", "example": "dhk_65f0a1b2c3d4e5f6a7b8c9d5_w8Yq..."},
+    )
+
+
+ApiKeyListSchema = envelope(ApiKeySchema)

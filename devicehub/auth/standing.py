@@ -1,32 +1,26 @@
 """What an access token is worth right now: does its session live, and what may its user do.
 
-MongoDB is the truth; Redis remembers an answer for 30 s, and an end or a change is written over it
-(`core/remembered.py`). Without Redis every question goes to MongoDB; and what was remembered before an outage is
-not believed after it, for the end of a session may have been lost in between: each answer carries the name of its
-Redis and the cache's epoch, which whoever lost a call raises.
+MongoDB is the truth; what it said is remembered for a moment, as `core/remembered.py` tells.
 """
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
 
-import orjson
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
 from devicehub.auth.errors import InvalidToken, TokenExpired, TokenRevoked, TokenStale
 from devicehub.auth.models import Session
-from devicehub.core import cache, clock, ids, redis, remembered
+from devicehub.core import clock, ids, remembered
 from devicehub.core.actor import Actor, Role
-from devicehub.core.redis import RedisAway
+from devicehub.core.remembered import State
 from devicehub.organizations import service as organizations
 from devicehub.users import service as users
 from devicehub.users.models import User
 
 SEEN_EVERY = timedelta(minutes=1)
-
-State = dict[str, Any]
 
 
 def identify(
@@ -96,39 +90,22 @@ def forget_user(user_id: str) -> None:
     users.forget([user_id])
 
 
+def role_in(organization_id: str, user_id: str) -> Role | None:
+    """A user's present role in an organization; None for who is no member of it."""
+    [user] = remembered.look_up({f"user:{user_id}": partial(_read_user, user_id)})
+    role: Role | None = user["memberships"].get(organization_id) if user is not None else None
+    return role
+
+
 def _look_up(session_id: str, user_id: str) -> tuple[State | None, State | None]:
     """The states of a session and a user, None for what does not live; both in one round trip when remembered."""
-    keys = (f"sess:{session_id}", f"user:{user_id}")
-    try:
-        stamp, session, user = _remembered(keys)
-    except RedisAway:
-        return _read_session(session_id), _read_user(user_id)
-    if session == remembered.ENDED:
-        return None, None
-    return (
-        _recall(session, stamp) or _learn(keys[0], stamp, _read_session(session_id)),
-        _recall(user, stamp) or _learn(keys[1], stamp, _read_user(user_id)),
+    session, user = remembered.look_up(
+        {
+            f"sess:{session_id}": partial(_read_session, session_id),
+            f"user:{user_id}": partial(_read_user, user_id),
+        }
     )
-
-
-def _remembered(keys: tuple[str, str]) -> tuple[bytes, bytes | None, bytes | None]:
-    """The stamp that what is to be believed begins with, and what is remembered under these keys."""
-    cache.current().settle()
-    server = redis.current().incarnation
-    epoch, session, user = redis.current().call(lambda client: client.mget((cache.EPOCH_KEY, *keys)))
-    if server != redis.current().incarnation:
-        raise RedisAway("it is another server now")
-    return b"%s:%s|" % (server.encode(), epoch or b""), session, user
-
-
-def _recall(value: bytes | None, stamp: bytes) -> State | None:
-    return orjson.loads(value.removeprefix(stamp)) if value is not None and value.startswith(stamp) else None
-
-
-def _learn(key: str, stamp: bytes, state: State | None) -> State | None:
-    if state is not None:
-        remembered.keep(key, stamp + orjson.dumps(state))
-    return state
+    return session, user
 
 
 def _read_session(session_id: str) -> State | None:

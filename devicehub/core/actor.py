@@ -2,10 +2,22 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 Role = Literal["viewer", "operator", "admin", "owner"]
 ROLES: tuple[Role, ...] = ("viewer", "operator", "admin", "owner")
+Scope = Literal[
+    "devices:read",
+    "devices:write",
+    "heartbeats:write",
+    "logs:read",
+    "logs:write",
+    "analytics:read",
+    "exports:read",
+    "exports:write",
+    "events:read",
+]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
 def at_least(role: Role, wanted: Role) -> bool:
@@ -18,7 +30,8 @@ class Actor:
     """A caller whose identity and membership have been checked.
 
     `organization_id` is the active organization and `role` the stored role there: every query starts
-    from these two. Ids are 24 hex digits.
+    from these two. Ids are 24 hex digits. Of an API key `user_id` is its owner, of a device the device itself,
+    which is nobody's user; `key_id` is the key that either came with.
     """
 
     user_id: str
@@ -30,6 +43,7 @@ class Actor:
     token_id: str | None = None
     token_ends_at: datetime | None = None
     device_id: str | None = None
+    key_id: str | None = None
     scopes: frozenset[str] = field(default_factory=frozenset)
     request_id: str | None = None
     ip: str | None = None

@@ -155,6 +155,8 @@ class Settings(BaseSettings):
     refresh_rate_limit: PerMinute = "30 per minute"
     device_rate_limit: PerMinute = "100 per minute"
     ingest_rate_limit: PerMinute = "120 per minute"
+    analytics_rate_limit: PerMinute = "50 per minute"
+    export_rate_limit: PerHour = "10 per hour"
     web_concurrency: int = Field(1, ge=1)
     invitation_rate_limit: PerHour = "30 per hour"
     general_rate_limit: PerMinute = "200 per minute"

@@ -19,5 +19,7 @@ class TenantQuerySet(QuerySet):
     """The query set of documents that belong to an organization."""
 
     def visible_to(self, actor: Actor) -> Any:
-        """What `actor` may know of; the only way to begin a query."""
+        """What `actor` may know of; the only way to begin a query. A device knows of nothing, unless said so."""
+        if actor.kind == "device":
+            return self.filter(id__in=[])
         return self.filter(organization_id=ObjectId(actor.organization_id))

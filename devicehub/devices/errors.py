@@ -9,6 +9,12 @@ class DeviceNotFound(NotFound):
     detail = "No device {device_id} in this organization."
 
 
+class DeviceKeyNotFound(NotFound):
+    code = "DEVICE_KEY_NOT_FOUND"
+    title = "Device key not found"
+    detail = "No key {key_id} of this device."
+
+
 class DuplicateSerialNumber(Conflict):
     code = "DUPLICATE_ENTRY"
     title = "Duplicate entry"
@@ -17,3 +23,7 @@ class DuplicateSerialNumber(Conflict):
 
 class DeviceNotYours(Forbidden):
     detail = "This device belongs to somebody else; changing it takes the role admin."
+
+
+class KeysMakeNoKeys(Forbidden):
+    detail = "Keys are made by people: sign in for it."

@@ -1,13 +1,23 @@
-"""A device, its configuration and the latest it told of itself."""
+"""A device, its configuration and the latest it told of itself; and the keys it may come with."""
 
 from typing import Any, ClassVar
 
+from bson import ObjectId
 from mongoengine import DateTimeField, DictField, IntField, ListField, LongField, ObjectIdField, StringField
 
+from devicehub.auth.models import Key
+from devicehub.core.actor import Actor
 from devicehub.core.documents import Document, TenantQuerySet
 
 STATUSES = ("active", "inactive", "maintenance")
 PRESENCES = ("never_seen", "online", "late", "offline")
+
+
+class DeviceQuerySet(TenantQuerySet):
+    def visible_to(self, actor: Actor) -> Any:
+        """The organization's devices; of a device itself, and no other."""
+        own = self.filter(organization_id=ObjectId(actor.organization_id))
+        return own.filter(id=ObjectId(actor.device_id)) if actor.kind == "device" else own
 
 
 class Device(Document):
@@ -18,7 +28,7 @@ class Device(Document):
     `name_key` and `serial_key` are the folded forms that sorting and searching use.
     """
 
-    meta: ClassVar[dict[str, Any]] = {"collection": "devices", "queryset_class": TenantQuerySet}
+    meta: ClassVar[dict[str, Any]] = {"collection": "devices", "queryset_class": DeviceQuerySet}
 
     organization_id = ObjectIdField(required=True)
     owner_id = ObjectIdField(required=True)
@@ -50,6 +60,15 @@ class Device(Document):
     revision = IntField(default=1)
     created_at = DateTimeField(required=True)
     updated_at = DateTimeField(required=True)
+
+
+class DeviceKey(Key):
+    """What a device comes with instead of a person's token: good for that device alone."""
+
+    meta: ClassVar[dict[str, Any]] = {"collection": "device_keys", "queryset_class": TenantQuerySet}
+    BEGINS = "dhd"
+
+    device_id = ObjectIdField(required=True)
 
 
 class PresenceChange(Document):

@@ -50,6 +50,8 @@ def after_signal(row: Row, signal: Signal, now: datetime) -> Row:
     elif row["status"] == "inactive" and row.get("status_by") == "silence":
         wanted["status"] = "active"
     noted: Row = {"kind": signal.kind, "by": signal.actor.device_id or signal.actor.user_id}
+    if signal.actor.key_id is not None:
+        noted["key_id"] = signal.actor.key_id
     if signal.kind == "goodbye" and told.get("reason"):
         noted["reason"] = told["reason"]
     heard = row | {"last_active_at": moment, "signal": noted}

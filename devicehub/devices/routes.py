@@ -7,17 +7,24 @@ from flask import Response, url_for
 from flask.views import MethodView
 from marshmallow import ValidationError
 
-from devicehub.core.errors import DeviceHubError, InvalidInput
-from devicehub.devices import heartbeats, history, schemas, views
+from devicehub.auth.errors import TooManyKeys
+from devicehub.core.errors import Busy, DeviceHubError, InvalidInput
+from devicehub.devices import heartbeats, history, keys, schemas, views
 from devicehub.devices import service as devices
-from devicehub.devices.errors import DeviceNotFound, DeviceNotYours, DuplicateSerialNumber
+from devicehub.devices.errors import (
+    DeviceKeyNotFound,
+    DeviceNotFound,
+    DeviceNotYours,
+    DuplicateSerialNumber,
+    KeysMakeNoKeys,
+)
 from devicehub.web import conditional, idempotency
 from devicehub.web.blueprint import Blueprint
 from devicehub.web.errors import problem_of
 from devicehub.web.identity import current_actor
 from devicehub.web.pagination import cursor_list, take_cursor, take_page
 from devicehub.web.responses import json_response
-from devicehub.web.schemas import CursorQuerySchema
+from devicehub.web.schemas import CursorQuerySchema, PageQuerySchema
 
 blp = Blueprint("devices", __name__, url_prefix="/api/devices", description="Devices and their signs of life.")
 
@@ -28,7 +35,7 @@ _heartbeat = schemas.DeviceHeartbeatSchema()
 
 @blp.route("")
 class Devices(MethodView):
-    @blp.guard(limit="device")
+    @blp.guard(limit="device", scope="devices:read")
     @blp.arguments(schemas.DeviceQuerySchema, location="query")
     @conditional.documented
     @blp.response(200, schemas.DeviceListSchema)
@@ -38,7 +45,7 @@ class Devices(MethodView):
         found = devices.find(current_actor(), query, page, fresh=conditional.wants_fresh())
         return conditional.answer(found)
 
-    @blp.guard("operator", limit="device")
+    @blp.guard("operator", limit="device", scope="devices:write")
     @blp.arguments(schemas.NewDeviceSchema)
     @idempotency.accepted
     @blp.response(201, schemas.DeviceSchema, headers=_LOCATION)
@@ -51,34 +58,30 @@ class Devices(MethodView):
 
 @blp.route("/batch")
 class DeviceBatch(MethodView):
-    @blp.guard("operator", limit="device")
+    @blp.guard("operator", limit="device", scope="devices:write")
     @blp.arguments(schemas.NewDevicesSchema)
     @idempotency.accepted
     @blp.response(200, schemas.BatchResultSchema)
+    @blp.raises(KeysMakeNoKeys, Busy)
     def post(self, batch: dict[str, Any]) -> Any:
         """Register up to 500 devices
 
-        Each is judged by itself; the answer tells of each what became of it.
+        Each is judged by itself; the answer tells of each what became of it. With `issueKeys` each new device gets
+        its `key` with it, told this once: an answer that is replayed under its `Idempotency-Key` has none.
         """
-        outcomes: dict[int, Any] = {}
-        sound: dict[int, dict[str, Any]] = {}
-        for index, raw in enumerate(batch["devices"]):
-            try:
-                sound[index] = _new_device.load(raw)
-            except ValidationError as error:
-                outcomes[index] = InvalidInput(errors=_by_field(error))
-        new_ids = [idempotency.derived_id(index) or ObjectId() for index in sound]
-        if sound:
-            made = devices.create_many(current_actor(), list(sound.values()), device_ids=new_ids)
-            outcomes |= zip(sound, made, strict=True)
-        items = [_item(index, outcomes[index]) for index in sorted(outcomes)]
-        created = sum(item["status"] == 201 for item in items)
-        return json_response({"created": created, "failed": len(items) - created, "items": items}, 200)
+        if batch["issue_keys"]:
+            keys.refuse_keys(current_actor())
+        items = _register(batch["devices"])
+        answer = _result(items)
+        if batch["issue_keys"]:
+            idempotency.keep_instead(answer)
+            answer = _result(_with_keys(items))
+        return answer
 
 
 @blp.route("/<id:device_id>")
 class DeviceById(MethodView):
-    @blp.guard(limit="device")
+    @blp.guard(limit="device", scope="devices:read", devices=True)
     @conditional.documented
     @blp.response(200, schemas.DeviceSchema)
     @blp.raises(DeviceNotFound)
@@ -88,7 +91,7 @@ class DeviceById(MethodView):
         tag = conditional.etag(found.revision, found.cached.payload)
         return conditional.answer(found.cached, tag=tag, modified_at=found.modified_at)
 
-    @blp.guard("operator", limit="device")
+    @blp.guard("operator", limit="device", scope="devices:write")
     @blp.arguments(schemas.DevicePatchSchema, required=False)
     @conditional.matched
     @blp.response(200, schemas.DeviceSchema)
@@ -98,10 +101,10 @@ class DeviceById(MethodView):
         revision = conditional.expected_revision()
         return json_response(devices.update(current_actor(), device_id, changes, revision=revision), 200)
 
-    @blp.guard("operator", limit="device")
+    @blp.guard("operator", limit="device", scope="devices:write")
     @conditional.matched
     @blp.response(204)
-    @blp.raises(DeviceNotFound, DeviceNotYours)
+    @blp.raises(DeviceNotFound, DeviceNotYours, Busy)
     def delete(self, device_id: str) -> None:
         """Delete a device"""
         devices.delete(current_actor(), device_id, revision=conditional.expected_revision())
@@ -109,7 +112,7 @@ class DeviceById(MethodView):
 
 @blp.route("/<id:device_id>/heartbeat")
 class Heartbeat(MethodView):
-    @blp.guard("operator", limit="ingest")
+    @blp.guard("operator", limit="ingest", scope="heartbeats:write", devices=True)
     @blp.arguments(schemas.HeartbeatSchema, required=False)
     @blp.response(200, schemas.HeartbeatResultSchema)
     @blp.raises(DeviceNotFound)
@@ -120,7 +123,7 @@ class Heartbeat(MethodView):
 
 @blp.route("/heartbeats")
 class Heartbeats(MethodView):
-    @blp.guard("operator", limit="ingest")
+    @blp.guard("operator", limit="ingest", scope="heartbeats:write", devices=True)
     @blp.arguments(schemas.HeartbeatsSchema)
     @blp.response(200, schemas.HeartbeatsResultSchema)
     def post(self, batch: dict[str, Any]) -> Any:
@@ -144,7 +147,7 @@ class Heartbeats(MethodView):
 
 @blp.route("/<id:device_id>/presence")
 class Presence(MethodView):
-    @blp.guard(limit="device")
+    @blp.guard(limit="device", scope="devices:read")
     @blp.response(200, schemas.PresenceSchema)
     @blp.raises(DeviceNotFound)
     def get(self, device_id: str) -> dict[str, Any]:
@@ -154,7 +157,7 @@ class Presence(MethodView):
 
 @blp.route("/<id:device_id>/presence/history")
 class PresenceHistory(MethodView):
-    @blp.guard(limit="device")
+    @blp.guard(limit="device", scope="devices:read")
     @blp.arguments(CursorQuerySchema, location="query")
     @blp.response(200, schemas.PresenceChangeListSchema)
     @blp.raises(DeviceNotFound)
@@ -169,7 +172,7 @@ class PresenceHistory(MethodView):
 
 @blp.route("/<id:device_id>/presence/availability")
 class PresenceAvailability(MethodView):
-    @blp.guard(limit="device")
+    @blp.guard(limit="device", scope="devices:read")
     @blp.arguments(schemas.AvailabilityQuerySchema, location="query")
     @blp.response(200, schemas.AvailabilitySchema)
     @blp.raises(DeviceNotFound)
@@ -179,6 +182,75 @@ class PresenceAvailability(MethodView):
         Exactly, from the changes of its presence.
         """
         return history.availability(current_actor(), device_id, query["range"])
+
+
+@blp.route("/<id:device_id>/keys")
+class DeviceKeys(MethodView):
+    @blp.guard("operator", limit="device")
+    @blp.arguments(PageQuerySchema, location="query")
+    @blp.response(200, schemas.DeviceKeyListSchema)
+    @blp.raises(DeviceNotFound, DeviceNotYours)
+    def get(self, query: dict[str, Any], device_id: str) -> Any:
+        """List a device's keys
+
+        Those that live, newest first, without their secrets.
+        """
+        page = take_page(query)
+        found, total = keys.find(current_actor(), device_id, page)
+        items = schemas.DeviceKeySchema(many=True).dump(found)
+        return json_response({"items": items, "pagination": page.describe(total)})
+
+    @blp.guard("operator", limit="device")
+    @blp.response(201, schemas.NewDeviceKeySchema)
+    @blp.raises(DeviceNotFound, DeviceNotYours, TooManyKeys, Busy)
+    def post(self, device_id: str) -> Any:
+        """Make a key for a device
+
+        `key` is told this once. A device sends it as `Authorization: Bearer dhd_...`. Three may live at a time,
+        so that a new one can be brought to the device before the old one is revoked.
+        """
+        made, text = keys.create(current_actor(), device_id)
+        return json_response(schemas.DeviceKeySchema().dump(made) | {"key": text}, 201)
+
+
+@blp.route("/<id:device_id>/keys/<id:key_id>")
+class DeviceKeyById(MethodView):
+    @blp.guard("operator", limit="device")
+    @blp.response(204)
+    @blp.raises(DeviceNotFound, DeviceNotYours, DeviceKeyNotFound, Busy)
+    def delete(self, device_id: str, key_id: str) -> None:
+        """Revoke a device's key
+
+        It is refused from this moment on.
+        """
+        keys.revoke(current_actor(), device_id, key_id)
+
+
+def _register(many: list[Any]) -> list[dict[str, Any]]:
+    """What became of each device of a batch."""
+    outcomes: dict[int, Any] = {}
+    sound: dict[int, dict[str, Any]] = {}
+    for index, raw in enumerate(many):
+        try:
+            sound[index] = _new_device.load(raw)
+        except ValidationError as error:
+            outcomes[index] = InvalidInput(errors=_by_field(error))
+    new_ids = [idempotency.derived_id(index) or ObjectId() for index in sound]
+    if sound:
+        made = devices.create_many(current_actor(), list(sound.values()), device_ids=new_ids)
+        outcomes |= zip(sound, made, strict=True)
+    return [_item(index, outcomes[index]) for index in sorted(outcomes)]
+
+
+def _with_keys(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    made = keys.create_many(current_actor(), [item["device"]["id"] for item in items if "device" in item])
+    told = {device_id: {"key": text} for device_id, text in made.items()}
+    return [item | told.get(item["device"]["id"], {}) if "device" in item else item for item in items]
+
+
+def _result(items: list[dict[str, Any]]) -> Response:
+    created = sum(item["status"] == 201 for item in items)
+    return json_response({"created": created, "failed": len(items) - created, "items": items})
 
 
 def _item(index: int, outcome: Any) -> dict[str, Any]:

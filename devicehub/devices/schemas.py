@@ -19,6 +19,9 @@ CAUSES = (*SIGNALS, "silence", "interval")
 _ID = {"example": "65f0a1b2c3d4e5f6a7b8c9d2"}
 _ORGANIZATION = {"example": "65f0a1b2c3d4e5f6a7b8c9d1"}
 _OWNER = {"example": "65f0a1b2c3d4e5f6a7b8c9d0"}
+_CREATOR = {"description": "The user who made it.", "example": "65f0a1b2c3d4e5f6a7b8c9d0"}
+_KEY_ID = {"example": "65f0a1b2c3d4e5f6a7b8c9d4"}
+_KEY = {"example": "dhd_65f0a1b2c3d4e5f6a7b8c9d4_q1Zk..."}
 _INTERVAL = {"description": "Seconds.", "example": 60}
 _METADATA = {"example": {"room": "B12", "service": {"year": 2026}}}
 _METRICS = {"example": {"temperature": 21.5, "battery": 87}}
@@ -87,6 +90,10 @@ class NewDevicesSchema(Schema):
         validate=validate.Length(1, LARGEST_BATCH),
         metadata={"example": [{"name": "Boiler room sensor", "type": "temperature"}]},
     )
+    issue_keys = Flag(
+        load_default=False,
+        metadata={"description": "Whether each new device gets a key at once.", "example": True},
+    )
 
 
 class BatchItemSchema(Schema):
@@ -95,6 +102,7 @@ class BatchItemSchema(Schema):
         required=True, metadata={"description": "201, or what the error says.", "example": 201}
     )
     device = fields.Nested(DeviceSchema)
+    key = fields.String(metadata=_KEY | {"description": "The new device's key, if asked for; told this once."})
     error = fields.Nested(ProblemSchema)
 
 
@@ -105,6 +113,27 @@ class BatchResultSchema(Schema):
 
 
 DeviceListSchema = envelope(DeviceSchema)
+
+
+class DeviceKeySchema(Schema):
+    """A key as a person knows it again; its secret is nowhere."""
+
+    id = fields.String(required=True, metadata=_KEY_ID)
+    prefix = fields.String(
+        required=True, metadata={"description": "What it begins with.", "example": "dhd_65f0a1b2c3d4e5f6a7b8c9d4"}
+    )
+    created_at = Timestamp(required=True)
+    last_used_at = Timestamp(
+        required=True, allow_none=True, metadata={"description": "To about a minute; null before its first use."}
+    )
+    created_by = fields.String(required=True, metadata=_CREATOR)
+
+
+class NewDeviceKeySchema(DeviceKeySchema):
+    key = fields.String(required=True, metadata=_KEY | {"description": "All of it, told this once."})
+
+
+DeviceKeyListSchema = envelope(DeviceKeySchema)
 
 
 class DeviceQuerySchema(PageQuerySchema):
@@ -186,6 +215,7 @@ class LastSignalSchema(Schema):
     at = Timestamp(required=True)
     kind = fields.String(required=True, validate=validate.OneOf(SIGNALS))
     by = fields.String(required=True, metadata={"description": "Whose token or key it came with."} | _OWNER)
+    key_id = fields.String(metadata={"description": "Of one that came with a key: which."} | _KEY_ID)
     reason = fields.String(metadata={"description": "Of a goodbye that gave one.", "example": "maintenance"})
 
 
@@ -223,6 +253,7 @@ class PresenceSchema(Schema):
 class CauseSchema(Schema):
     kind = fields.String(required=True, validate=validate.OneOf(CAUSES))
     by = fields.String(metadata={"description": "Of a signal: whose token or key it came with."} | _OWNER)
+    key_id = fields.String(metadata={"description": "Of a signal that came with a key: which."} | _KEY_ID)
     reason = fields.String(metadata={"description": "Of a goodbye that gave one.", "example": "maintenance"})
 
 

@@ -15,13 +15,13 @@ from devicehub.audit import service as audit
 from devicehub.core import cache, clock, config, crypto, ids, live
 from devicehub.core.actor import Actor
 from devicehub.core.cache import Cached
-from devicehub.core.errors import DatabaseUnavailable, DeviceHubError, PreconditionFailed
+from devicehub.core.errors import DatabaseUnavailable, DeviceHubError
 from devicehub.core.events import emit
 from devicehub.core.live import Value
 from devicehub.core.paging import Page
-from devicehub.devices import views
-from devicehub.devices.errors import DeviceNotFound, DeviceNotYours, DuplicateSerialNumber
-from devicehub.devices.models import Device, PresenceChange
+from devicehub.devices import access, keys, views
+from devicehub.devices.errors import DeviceNotFound, DuplicateSerialNumber
+from devicehub.devices.models import Device
 
 NOUN = "devices"
 DEFAULT_INTERVAL_S = 60
@@ -106,7 +106,7 @@ def read(actor: Actor, device_id: str, *, fresh: bool = False) -> Found:
     found = cache.current().fetch(
         actor.organization_id,
         NOUN,
-        f"one:{_parsed(device_id)}",
+        f"one:{access.parsed(device_id)}",
         ttl=config.current().cache_devices_ttl,
         compute=compute,
         bypass=fresh,
@@ -124,17 +124,10 @@ def read(actor: Actor, device_id: str, *, fresh: bool = False) -> Found:
     )
 
 
-def _parsed(device_id: str) -> ObjectId:
-    wanted = ids.parse(device_id)
-    if wanted is None:
-        raise DeviceNotFound(device_id=device_id)
-    return wanted
-
-
 def row_of(actor: Actor, device_id: str) -> dict[str, Any]:
     """The stored device, uncached; raises DeviceNotFound."""
     row: dict[str, Any] | None = (
-        Device.objects.visible_to(actor).filter(id=_parsed(device_id)).as_pymongo().first()
+        Device.objects.visible_to(actor).filter(id=access.parsed(device_id)).as_pymongo().first()
     )
     if row is None:
         raise DeviceNotFound(device_id=device_id)
@@ -231,9 +224,9 @@ def update(
     Raises DeviceNotFound, DeviceNotYours, PreconditionFailed or DuplicateSerialNumber.
     """
     if not changes:
-        row = _mine(actor, device_id, revision).as_pymongo().first()
+        row = access.changeable(actor, device_id, revision).as_pymongo().first()
         if row is None:
-            raise _why_not(actor, device_id)
+            raise access.refusal(actor, device_id)
         return views.whole(row)
     moment = clock.now()
     stored = _stored(changes) | {"updated_at": moment}
@@ -245,13 +238,13 @@ def update(
         stored["due_at"] = moment  # what silence makes of it is another question now: the sweeper answers it
     with cache.current().writing(actor.organization_id, NOUN):
         try:
-            row = _mine(actor, device_id, revision).modify(
+            row = access.changeable(actor, device_id, revision).modify(
                 new=True, __raw__={"$set": stored, "$inc": {"revision": 1, "sequence": 1}}
             )
         except NotUniqueError as error:
             raise DuplicateSerialNumber() from error
     if row is None:
-        raise _why_not(actor, device_id)
+        raise access.refusal(actor, device_id)
     device = views.whole(row.to_mongo().to_dict())
     told = {shown: device[shown] for name, shown in views.SHOWN.items() if name in changes}
     _tell("device.updated", actor, device, changes=told)
@@ -259,33 +252,18 @@ def update(
 
 
 def delete(actor: Actor, device_id: str, *, revision: int | None = None) -> None:
-    """Delete a device; raises DeviceNotFound, DeviceNotYours or PreconditionFailed."""
+    """Delete a device; its keys are dead at once. Raises DeviceNotFound, DeviceNotYours or PreconditionFailed."""
     before = views.settled(row_of(actor, device_id))
     gone = {name: before[name] for name in ("name", "type", "serialNumber", "ownerId")}
     with audit.intended(actor, "device.deleted", target=before["id"], changes=gone):
         with cache.current().writing(actor.organization_id, NOUN):
-            row = _mine(actor, device_id, revision).modify(remove=True)
+            row = access.changeable(actor, device_id, revision).modify(remove=True)
         if row is None:
-            raise _why_not(actor, device_id)
+            raise access.refusal(actor, device_id)
+        keys.end_all(actor, device_id)
         live.current().forget(actor.organization_id, device_id)
-        PresenceChange.objects.visible_to(actor).filter(device_id=row.id).delete()
         device = views.whole(row.to_mongo().to_dict())
         _tell("device.deleted", actor, device, changes={"deleted": True})
-
-
-def _mine(actor: Actor, device_id: str, revision: int | None) -> Any:
-    """The device if the caller may change it and it is still at `revision`."""
-    mine = Device.objects.visible_to(actor).filter(id=_parsed(device_id))
-    if not actor.is_at_least("admin"):
-        mine = mine.filter(owner_id=ObjectId(actor.user_id))
-    return mine if revision is None else mine.filter(revision=revision)
-
-
-def _why_not(actor: Actor, device_id: str) -> DeviceHubError:
-    row = row_of(actor, device_id)
-    if not actor.is_at_least("admin") and str(row["owner_id"]) != actor.user_id:
-        return DeviceNotYours()
-    return PreconditionFailed()
 
 
 def _tell(name: str, actor: Actor, device: Mapping[str, Any], *, changes: Mapping[str, Any]) -> None:
@@ -293,6 +271,7 @@ def _tell(name: str, actor: Actor, device: Mapping[str, Any], *, changes: Mappin
         name,
         actor,
         device_id=device["id"],
+        organization_id=device["organizationId"],
         status=device["status"],
         presence=device["presence"],
         changes=dict(changes),

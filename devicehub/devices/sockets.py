@@ -9,6 +9,7 @@ from devicehub.core.actor import Actor
 from devicehub.devices import service as devices
 from devicehub.realtime import service as realtime
 from devicehub.web import sockets
+from devicehub.web.guards import Guard
 from devicehub.web.schemas import Schema
 
 
@@ -16,9 +17,14 @@ class DeviceReferenceSchema(Schema):
     device_id = fields.String(required=True)
 
 
+_READS_DEVICES = Guard("viewer", scope="devices:read")
+
+
 def register(socketio: SocketIO) -> None:
     """Answer `device-status-request` and `device-unsubscribe`."""
-    socketio.on_event("device-status-request", sockets.answered(DeviceReferenceSchema, _subscribe))
+    socketio.on_event(
+        "device-status-request", sockets.answered(DeviceReferenceSchema, _subscribe, guard=_READS_DEVICES)
+    )
     socketio.on_event("device-unsubscribe", sockets.answered(DeviceReferenceSchema, _unsubscribe))
 
 

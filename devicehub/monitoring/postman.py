@@ -47,11 +47,13 @@ VARIABLES = {
     "guestEmail": "grace@example.com",
     "invitationId": "",
     "receiptId": "",
+    "apiKeyId": "",
     "deviceId": "",
     "sessionId": "",
     "challengeId": "",
     "otp": "",
     "resetToken": "",
+    "keyId": "",
     "listen": "",
     "invitationToken": "",
     "leave": "",
@@ -105,7 +107,9 @@ PARTS = {
         sends={"email": "guestEmail"}, keeps={"invitationId": "id"}
     ),
     "POST /api/invitations/accept": Part(needs="invitationToken", sends={"token": "invitationToken"}),
+    "POST /api/auth/api-keys": Part(keeps={"apiKeyId": "id"}),
     "POST /api/devices": Part(keeps={"deviceId": "id"}),
+    "POST /api/devices/{device_id}/keys": Part(keeps={"keyId": "id"}),
 }
 FIRST_TAG = "auth"
 LAST = ("POST /api/auth/revoke", "POST /api/auth/logout-all", "POST /api/auth/logout")

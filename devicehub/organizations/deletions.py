@@ -22,7 +22,7 @@ from devicehub.organizations.errors import DeletionNotFound, LastOrganization
 from devicehub.organizations.models import Deletion, Organization
 from devicehub.users import service as users
 
-PARTS = ("organizations", "devices")  # the features that have something to delete
+PARTS = ("organizations", "auth", "devices")  # the features that have something to delete
 LOOKED_AFTER = timedelta(minutes=1)
 
 

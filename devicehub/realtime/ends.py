@@ -110,8 +110,8 @@ _CONCERNED: dict[str, Callable[[Listener, Facts], bool]] = {
     "member.removed": lambda one, facts: one.actor.user_id == facts["user_id"],
     "member.role_changed": lambda one, facts: one.actor.user_id == facts["user_id"],
     "organization.deleted": lambda one, facts: facts["organization_id"] in one.organizations,
-    "api_key.revoked": lambda one, _: one.actor.kind == "api_key",
-    "device_key.revoked": lambda one, _: one.actor.kind == "device",
+    "api_key.updated": lambda one, facts: one.actor.key_id == facts["key_id"],
+    "api_key.revoked": lambda one, facts: one.actor.key_id == facts["key_id"],
 }
 
 

@@ -26,7 +26,7 @@ _LAST_EVENT_ID = {
 
 @blp.route("/events")
 class Events(MethodView):
-    @blp.guard(token_in_query=True)
+    @blp.guard(scope="events:read", token_in_query=True)
     @blp.arguments(EventsQuerySchema, location="query")
     @blp.response(200, {"type": "string"}, content_type="text/event-stream")
     @blp.raises(Unavailable, TooManyConnections)
@@ -36,8 +36,8 @@ class Events(MethodView):
 
         `connected` comes first, then what was missed since `Last-Event-ID`, then `device-update`,
         `device-heartbeat`, `notification` and `job-progress` as they happen, each with its `id`; a comment every
-        15 s. A plain `EventSource`, which cannot send headers, passes a ticket (`?ticket=`) or its token
-        (`?token=`).
+        15 s. A plain `EventSource`, which cannot send headers, passes a ticket (`?ticket=`) or its access token
+        (`?token=`), but no key.
         """
         if request.method == "HEAD":
             return Response(mimetype="text/event-stream")

@@ -11,6 +11,7 @@ from devicehub.core.actor import Actor
 from devicehub.core.errors import Forbidden, Unauthenticated
 from devicehub.realtime import service as realtime
 from devicehub.web import errors, identity, sockets
+from devicehub.web.guards import HEARS_EVENTS
 from devicehub.web.schemas import Schema
 
 log = structlog.get_logger(__name__)
@@ -36,7 +37,7 @@ def _connect(auth: Any = None) -> None:
     sid = request.sid  # type: ignore[attr-defined]
     try:
         sockets.spend()
-        actor = identity.authenticate(_token(auth))
+        actor = _let_in(_token(auth))
         realtime.admit(sid, actor, auth.get("lastEventId") if isinstance(auth, dict) else None)
     except Exception as error:
         refusal = errors.named(error)
@@ -45,10 +46,17 @@ def _connect(auth: Any = None) -> None:
     log.info("socket.connected", user=actor.user_id, organization=actor.organization_id)
 
 
+def _let_in(token: str) -> Actor:
+    """Who comes with this token or key, if they may hear events at all."""
+    actor = identity.authenticate(token)
+    HEARS_EVENTS.accept(actor)
+    return actor
+
+
 def _token(auth: Any) -> str:
-    """The token of the handshake: `auth: {token}`, or else the Authorization header."""
+    """The token or key of the handshake: `auth: {token}`, or else of the headers."""
     token = auth.get("token") if isinstance(auth, dict) else None
-    token = identity.bearer() if token is None else token
+    token = identity.presented() if token is None else token
     if not isinstance(token, str) or not token:
         raise Unauthenticated()
     return token
@@ -59,7 +67,7 @@ def _disconnect(reason: str = "") -> None:
 
 
 def _authenticate(actor: Actor, sid: str, token: str) -> dict[str, Any]:
-    renewed = identity.authenticate(token)
+    renewed = _let_in(token)
     if renewed.user_id != actor.user_id:
         raise NotTheSameUser()
     last_event_id = realtime.renew(sid, renewed)

@@ -13,11 +13,12 @@ from rich.console import Console
 from devicehub.simulator.behaviour import Steady
 from devicehub.simulator.client import Client, NoAnswer, Refused
 from devicehub.simulator.fleet import Unregistered, assemble
+from devicehub.simulator.kept import Account, Accounts, Keyring
 from devicehub.simulator.progress import watch
 from devicehub.simulator.runner import Run
-from devicehub.simulator.session import Account, Accounts, SignInLost, enter
+from devicehub.simulator.session import SignInLost, enter
 
-ACCOUNTS = Path("var/simulate.json")
+ACCOUNTS, KEYS = Path("var/simulate.json"), Path("var/simulate-keys.json")
 CONNECTIONS = 32
 
 
@@ -59,8 +60,9 @@ def simulate(
 ) -> None:
     """Let a fleet of simulated devices beat against a running DeviceHub.
 
-    Signs in, registers the fleet (or finds that of an earlier run again), sends heartbeats and shows how they
-    fare. Exits with 0 when every beat was accepted, 1 when one was not, 2 when it could not begin.
+    Signs in, registers the fleet (or finds that of an earlier run again), lets each device beat with a key of its
+    own, and shows how they fare. Exits with 0 when every beat was accepted, 1 when one was not, 2 when it could
+    not begin.
     """
     account = _account(email, password)
     with closing(_client(url)) as client:
@@ -88,7 +90,7 @@ def _client(url: str) -> Client:
 
 def _prepare(client: Client, account: Account | None, devices: int, interval: float, connections: int) -> Run:
     try:
-        session = enter(client, account, Accounts(ACCOUNTS), click.echo)
+        session = enter(client, account, Accounts(ACCOUNTS), Keyring(KEYS, client.url), click.echo)
         fleet = assemble(session, devices, interval, click.echo)
     except NoAnswer as silence:
         raise CannotBegin(

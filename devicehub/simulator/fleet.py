@@ -49,6 +49,7 @@ def assemble(session: Session, count: int, interval: float, say: Say) -> list[De
     say(f"{count - len(missing):,} devices found by serial number, {len(missing):,} registered.")
     documents = [known[catalogue.serial_number(number)] for number in range(1, count + 1)]
     _allow(session, documents, promised)
+    _equip(session, [document["id"] for document in documents], say)
     return [Device(number, document["id"]) for number, document in enumerate(documents, start=1)]
 
 
@@ -68,12 +69,14 @@ def _pages(session: Session) -> Iterator[list[dict[str, Any]]]:
 
 
 def _register(session: Session, numbers: Sequence[int], interval: int) -> dict[str, dict[str, Any]]:
-    """Register these devices; answers the problems of those that were refused, by serial number."""
+    """Register these devices and keep their keys; answers the problems of those refused, by serial number."""
     refusals: dict[str, dict[str, Any]] = {}
     for start in range(0, len(numbers), BATCH):
         batch = [catalogue.registration(number, interval) for number in numbers[start : start + BATCH]]
         once = {"Idempotency-Key": str(uuid4())}
-        results = session.insist("POST", "/api/devices/batch", {"devices": batch}, once)["items"]
+        body = {"devices": batch, "issueKeys": True}
+        results = session.insist("POST", "/api/devices/batch", body, once)["items"]
+        session.keyring.add({r["device"]["id"]: r["key"] for r in results if "key" in r})
         refusals |= {batch[r["index"]]["serialNumber"]: r["error"] for r in results if "device" not in r}
     return refusals
 
@@ -90,3 +93,16 @@ def _allow(session: Session, documents: Sequence[dict[str, Any]], interval: int)
     for document in documents:
         if document["heartbeatInterval"] < interval:
             session.insist("PATCH", f"/api/devices/{document['id']}", {"heartbeatInterval": interval})
+
+
+def _equip(session: Session, device_ids: Sequence[str], say: Say) -> None:
+    """Make keys for devices whose keys are not known here: registered by another, or before a file was lost."""
+    made: dict[str, str] = {}
+    try:
+        for device_id in device_ids:
+            if session.keyring.get(device_id) is None:
+                made[device_id] = session.new_key(device_id)
+    finally:
+        if made:
+            session.keyring.add(made)
+            say(f"Keys made for {len(made):,} of them.")

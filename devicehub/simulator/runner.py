@@ -75,7 +75,7 @@ class Run:
     def _send(self, device: Device) -> Answer:
         beat = self._behaviour.beat(device)
         try:
-            return self._session.request("POST", f"/api/devices/{device.id}/heartbeat", beat)
+            return self._session.request_as(device.id, "POST", f"/api/devices/{device.id}/heartbeat", beat)
         except Refused as refusal:
             return refusal.answer
 

@@ -1,28 +1,20 @@
-"""Who the simulator is: signing in, staying signed in, and the demo accounts it remembers."""
+"""Who the simulator is: signing in, staying signed in, and the devices it speaks for with their own keys."""
 
-import json
-import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from devicehub.simulator.client import Answer, Client, Refused, Say, checked, insist
+from devicehub.simulator.kept import Account, Accounts, Keyring
 
 RENEWED_AFTER = 0.9
 
 
 class SignInLost(Exception):
     """The session has ended and its account is no longer let in."""
-
-
-@dataclass(frozen=True)
-class Account:
-    email: str
-    password: str
 
 
 @dataclass(frozen=True)
@@ -40,7 +32,8 @@ class Tokens:
 class Session:
     """A signed-in account. Its tokens are renewed by the first thread that sees the need; the others wait."""
 
-    def __init__(self, client: Client, account: Account, tokens: Tokens, say: Say) -> None:
+    def __init__(self, client: Client, account: Account, tokens: Tokens, say: Say, keyring: Keyring) -> None:
+        self.keyring = keyring
         self._client = client
         self._account = account
         self._tokens = tokens
@@ -48,11 +41,11 @@ class Session:
         self._renewing = Lock()
 
     @classmethod
-    def begin(cls, client: Client, account: Account, say: Say) -> "Session":
+    def begin(cls, client: Client, account: Account, say: Say, keyring: Keyring | None = None) -> "Session":
         """Sign in; raises Refused when the account is not let in."""
         answer = insist(lambda: client.request("POST", "/api/auth/login", asdict(account)), say)
         say(f"Signed in as {account.email}.")
-        return cls(client, account, Tokens.of(answer.body), say)
+        return cls(client, account, Tokens.of(answer.body), say, keyring or Keyring())
 
     def request(
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
@@ -68,6 +61,34 @@ class Session:
         """The body of the answer, when it is a yes; limits and short outages are waited out."""
         found: dict[str, Any] = insist(lambda: self.request(method, path, body, headers), self._say).body
         return found
+
+    def request_as(self, device_id: str, method: str, path: str, body: object = None) -> Answer:
+        """Send a request as a device, with another key if its own is no longer taken."""
+        key = self.keyring.get(device_id)
+        answer = self._send(method, path, body, None, key) if key else None
+        if answer is not None and answer.status != 401:
+            return answer
+        key = self._new_key(device_id, lambda *request: checked(self.request(*request)).body)
+        self.keyring.add({device_id: key})
+        return self._send(method, path, body, None, key)
+
+    def new_key(self, device_id: str) -> str:
+        """A new key of a device; limits and short outages are waited out."""
+        return self._new_key(device_id, self.insist)
+
+    def _new_key(self, device_id: str, ask: Callable[[str, str], dict[str, Any]]) -> str:
+        path = f"/api/devices/{device_id}/keys"
+        try:
+            made = ask("POST", path)
+        except Refused as refusal:
+            if refusal.answer.status != 409:
+                raise
+            # It has all it may have, made by runs whose files are lost: the one out of use for longest goes.
+            idlest = min(ask("GET", path)["items"], key=lambda key: key["lastUsedAt"] or key["createdAt"])
+            self.request("DELETE", f"{path}/{idlest['id']}")
+            made = ask("POST", path)
+        key: str = made["key"]
+        return key
 
     def _send(self, method: str, path: str, body: object, headers: Mapping[str, str] | None, token: str) -> Answer:
         bearer = {"Authorization": f"Bearer {token}"}
@@ -93,40 +114,17 @@ class Session:
         return Tokens.of(checked(answer).body)
 
 
-class Accounts:
-    """The demo accounts made so far, one for each server, in a file only its owner may read."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def get(self, url: str) -> Account | None:
-        return self._read().get(url)
-
-    def keep(self, url: str, account: Account) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-        draft.touch(mode=0o600)
-        known = {**self._read(), url: account}
-        draft.write_text(json.dumps({url: asdict(account) for url, account in known.items()}, indent=2))
-        draft.replace(self.path)
-
-    def _read(self) -> dict[str, Account]:
-        try:
-            return {url: Account(**known) for url, known in json.loads(self.path.read_text()).items()}
-        except (FileNotFoundError, ValueError, TypeError, AttributeError):
-            return {}
-
-
-def enter(client: Client, given: Account | None, accounts: Accounts, say: Say) -> Session:
+def enter(client: Client, given: Account | None, accounts: Accounts, keyring: Keyring, say: Say) -> Session:
     """A session of the account that was given, else of the demo account of this server, made if need be."""
     account = given or accounts.get(client.url) or _sign_up(client, accounts, say)
     try:
-        return Session.begin(client, account, say)
+        return Session.begin(client, account, say, keyring)
     except Refused as refusal:
         if given or refusal.answer.status != 401:
             raise
     say(f"{account.email} is not known at {client.url} any more.")
-    return Session.begin(client, _sign_up(client, accounts, say), say)
+    keyring.clear()
+    return Session.begin(client, _sign_up(client, accounts, say), say, keyring)
 
 
 def _sign_up(client: Client, accounts: Accounts, say: Say) -> Account:

@@ -7,8 +7,9 @@ from typing import Any
 from flask import request
 from flask_smorest import Blueprint as SmorestBlueprint
 
-from devicehub.core.actor import Role
-from devicehub.core.errors import DeviceHubError, Forbidden, InsufficientRole, InvalidInput
+from devicehub.core.actor import Actor, Role, Scope
+from devicehub.core.errors import DeviceHubError, InvalidInput
+from devicehub.devices.errors import DeviceNotFound
 from devicehub.web import identity, openapi
 from devicehub.web.guards import Guard, LimitClass
 from devicehub.web.parsing import Parser
@@ -30,16 +31,19 @@ class Blueprint(SmorestBlueprint):
         role: Role = "viewer",
         *,
         limit: LimitClass = "general",
+        scope: Scope | None = None,
+        devices: bool = False,
         platform_admin: bool = False,
         token_in_query: bool = False,
         in_path: bool = False,
     ) -> Callable[[View], View]:
         """Let only callers with `role` or above through; outermost, so a stranger gets 401 before 422.
 
-        With `in_path` the role is asked for in the organization that the path names: the current actor is bound
-        to it from there on, and the view is spared its id.
+        An API key needs the `scope`, without which none is let in. With `devices` a device's own key is let in,
+        for that device. With `in_path` the role is asked for in the organization that the path names: the current
+        actor is bound to it from there on, and the view is spared its id.
         """
-        guard = Guard(role, limit, platform_admin, token_in_query, in_path)
+        guard = Guard(role, limit, scope, devices, platform_admin, token_in_query, in_path)
 
         def decorate(view: View) -> View:
             view = _strict(view)
@@ -47,12 +51,11 @@ class Blueprint(SmorestBlueprint):
             @wraps(view)
             def guarded(*args: Any, **kwargs: Any) -> Any:
                 actor = identity.current_actor()
+                guard.accept(actor)
                 if in_path:
                     actor = identity.act_in(kwargs.pop("organization_id"))
-                if platform_admin and not actor.is_platform_admin:
-                    raise Forbidden()
-                if not actor.is_at_least(role):
-                    raise InsufficientRole(role=role)
+                guard.admit(actor)
+                _keep_to_itself(actor)
                 return view(*args, **kwargs)
 
             return openapi.note(guarded, guard=guard)
@@ -74,6 +77,13 @@ class Blueprint(SmorestBlueprint):
     def takes(*parameters: dict[str, Any]) -> Callable[[View], View]:
         """Document parameters that the view reads by itself."""
         return lambda view: openapi.note(view, parameters=parameters)
+
+
+def _keep_to_itself(actor: Actor) -> None:
+    """Every other device than itself is unknown to a device."""
+    device_id = str((request.view_args or {}).get("device_id", ""))
+    if actor.kind == "device" and device_id.lower() != actor.device_id:
+        raise DeviceNotFound(device_id=device_id)
 
 
 def _strict(view: View) -> View:

@@ -51,7 +51,7 @@ def answer(found: Cached, *, tag: str | None = None, modified_at: datetime | Non
         response.last_modified = modified_at
     response.headers["X-Cache"] = found.status
     response.headers["Age"] = str(found.age)
-    response.headers["Vary"] = "Authorization"
+    response.headers["Vary"] = "Authorization, X-API-Key"
     response.make_conditional({**request.environ, "HTTP_IF_MATCH": ""})  # werkzeug takes no `*`
     return response
 

@@ -119,7 +119,9 @@ def _log(response: Response, elapsed_ms: float) -> None:
         "error": g.get("error_code"),
         "duration_ms": round(elapsed_ms, 1),
         "ip": request.remote_addr,
-        "user_id": actor.user_id if actor else None,
+        "user_id": actor.user_id if actor and actor.kind != "device" else None,
+        "device_id": actor.device_id if actor else None,
+        "credential_id": actor.key_id if actor else None,
         "organization_id": actor.organization_id if actor else None,
     }
     guard = guard_of_request()

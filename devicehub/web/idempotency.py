@@ -78,10 +78,17 @@ def derived_id(index: int = 0) -> ObjectId | None:
     return ids.derived(seed, index) if seed is not None else None
 
 
+def keep_instead(response: Response) -> None:
+    """Keep this answer in place of the one that is given, which tells something that is told once."""
+    g.idempotency_kept = response
+
+
 def _claim(key: str) -> tuple[str, str, dict[str, Any] | None]:
     """Take the key for this request, or find what was answered to it: (row id, seed, answer)."""
     actor, rule = current_actor(), request.url_rule.rule if request.url_rule else request.path
-    row_id = crypto.digest(f"{actor.organization_id}|{actor.user_id}|{request.method}|{rule}|{key}")
+    row_id = crypto.digest(
+        f"{actor.organization_id}|{actor.key_id or actor.user_id}|{request.method}|{rule}|{key}"
+    )
     body = crypto.digest(request.get_data(cache=True))
     moment = clock.now()
     row = {"_id": row_id, "body": body, "seed": crypto.random_token(16), "lease_until": moment + LEASE}
@@ -119,7 +126,7 @@ def _run(row_id: str, view: View, args: Any, kwargs: Any) -> Response:
     except Exception:
         _let_go(row_id)
         raise
-    _keep(row_id, response)
+    _keep(row_id, g.get("idempotency_kept") or response)
     return response
 
 

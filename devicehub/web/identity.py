@@ -1,7 +1,8 @@
 """Who is asking: found once per request, before the limiter; only a guard turns a stranger away.
 
 Access tokens are JWTs (RFC 9068's `at+jwt`): exactly HS256, a key chosen by `kid` from a fixed map, our issuer
-and audience. Their role and organization are hints; what decides is the stored session and membership.
+and audience. Their role and organization are hints; what decides is the stored session and membership. Keys, of
+devices and of integrations, are found by their id.
 """
 
 from collections.abc import Mapping
@@ -14,11 +15,12 @@ from flask import Flask, g, request
 from flask_jwt_extended import create_access_token, decode_token
 from flask_jwt_extended.exceptions import JWTExtendedException
 
-from devicehub.auth import sessions, standing
+from devicehub.auth import api_keys, sessions, standing
 from devicehub.auth.errors import InvalidToken, TokenExpired
 from devicehub.core import clock, config, crypto
 from devicehub.core.actor import Actor, Role
 from devicehub.core.errors import DeviceHubError, Unauthenticated, Unavailable
+from devicehub.devices import keys as device_keys
 from devicehub.extensions import jwt
 from devicehub.organizations import service as organizations
 from devicehub.realtime import tickets
@@ -28,6 +30,7 @@ from devicehub.web.guards import Guard, guard_of_request
 AUDIENCE = "devicehub-api"
 LEEWAY_S = 5
 LONGEST_TOKEN = 4096
+API_KEY_HEADER = "X-API-Key"
 _REQUIRED = ("sub", "sid", "jti", "tv", "org", "iat", "nbf", "exp")
 
 
@@ -93,10 +96,18 @@ def decode(token: str, *, accept_expired: bool = False) -> dict[str, Any]:
 
 
 def authenticate(token: str) -> Actor:
-    """The caller an access token stands for now.
+    """The caller that an access token or a key stands for now.
 
     Raises InvalidToken, TokenExpired, TokenRevoked or TokenStale, and what a database that is away raises.
     """
+    if device_keys.KIND.begins(token):
+        return device_keys.identify(token)
+    if api_keys.KIND.begins(token):
+        return api_keys.identify(token)
+    return _signed_in(token)
+
+
+def _signed_in(token: str) -> Actor:
     claims = decode(token)
     return standing.identify(
         user_id=claims["sub"],
@@ -109,16 +120,16 @@ def authenticate(token: str) -> Actor:
 
 
 def still_valid(actor: Actor) -> None:
-    """Ask again whether `actor`'s session and membership stand; raises as `authenticate` does."""
-    standing.confirm(actor)
+    """Ask again whether `actor`'s session or key, and membership, stand; raises as `authenticate` does."""
+    if actor.kind == "api_key":
+        api_keys.confirm(actor)
+    else:
+        standing.confirm(actor)
 
 
 def memberships(actor: Actor) -> Mapping[str, Role]:
     """The organizations that a caller may act in now, with the role; raises as `still_valid` does."""
-    if actor.kind != "user":
-        still_valid(actor)
-        return {actor.organization_id: actor.role}
-    return standing.present(actor)
+    return api_keys.present(actor) if actor.kind == "api_key" else standing.present(actor)
 
 
 def current_actor() -> Actor:
@@ -155,15 +166,16 @@ def _resolve() -> None:
 
 
 def _asking(guard: Guard | None) -> Actor:
+    """Only what lives for minutes may stand in an address, which proxies and histories keep: no key."""
     if guard is not None and guard.limit == "none":
         raise Unauthenticated()
-    if (token := bearer()) is not None:
+    if (token := presented()) is not None:
         return authenticate(token)
     if guard is not None and guard.token_in_query:
         if (ticket := request.args.get("ticket")) is not None:
             return _holder(ticket)
         if (token := request.args.get("token")) is not None:
-            return authenticate(token)
+            return _signed_in(token)
     raise Unauthenticated()
 
 
@@ -176,9 +188,17 @@ def _holder(ticket: str) -> Actor:
     return actor
 
 
-def bearer() -> str | None:
-    """The token of the `Authorization: Bearer` header; WSGI makes one of two, which is no token of ours."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+def presented() -> str | None:
+    """The token or key in the headers, of which one may say who asks; raises InvalidToken when both do.
+
+    WSGI makes one of two `Authorization` headers, which is no token of ours.
+    """
+    key, authorization = request.headers.get(API_KEY_HEADER), request.headers.get("Authorization")
+    if key is not None:
+        if authorization is not None or not api_keys.KIND.begins(key):
+            raise InvalidToken()
+        return key
+    scheme, _, token = (authorization or "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 

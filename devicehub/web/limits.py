@@ -34,7 +34,7 @@ class RateLimitExceeded(DeviceHubError):
     @staticmethod
     def of(limit: LimitClass) -> type["RateLimitExceeded"]:
         """The error of one class of limit."""
-        return {"auth": AuthRateLimitExceeded, "device": DeviceRateLimitExceeded}.get(limit, RateLimitExceeded)
+        return _OF_CLASS.get(limit, RateLimitExceeded)
 
 
 class AuthRateLimitExceeded(RateLimitExceeded):
@@ -43,6 +43,22 @@ class AuthRateLimitExceeded(RateLimitExceeded):
 
 class DeviceRateLimitExceeded(RateLimitExceeded):
     code = "DEVICE_RATE_LIMIT_EXCEEDED"
+
+
+class AnalyticsRateLimitExceeded(RateLimitExceeded):
+    code = "ANALYTICS_RATE_LIMIT_EXCEEDED"
+
+
+class ExportRateLimitExceeded(RateLimitExceeded):
+    code = "EXPORT_RATE_LIMIT_EXCEEDED"
+
+
+_OF_CLASS: dict[LimitClass, type[RateLimitExceeded]] = {
+    "auth": AuthRateLimitExceeded,
+    "device": DeviceRateLimitExceeded,
+    "analytics": AnalyticsRateLimitExceeded,
+    "export": ExportRateLimitExceeded,
+}
 
 
 class SharedStorage(Storage, MovingWindowSupport):
@@ -122,8 +138,11 @@ def init_app(app: Flask) -> None:
 
 
 def _class() -> LimitClass:
+    """The class of the route; pages count like everything else, asking what is allowed does not."""
     guard = guard_of_request()
-    return guard.limit if guard is not None else "none"
+    if guard is not None:
+        return guard.limit
+    return "none" if request.method == "OPTIONS" else "general"
 
 
 def _is_exempt() -> bool:
@@ -148,6 +167,9 @@ def _key() -> str:
         return f"auth|{request.remote_addr}"
     if limit == "refresh":
         return f"refresh|{_session_named()}"
+    actor = known_actor()
+    if limit == "ingest" and actor is not None and actor.kind == "device":
+        return f"ingest|{actor.key_id}"
     if limit == "ingest":
         return f"ingest|{_caller()}|{(request.view_args or {}).get('device_id', '').lower()}"
     return f"{limit}|{_caller()}"

@@ -1,7 +1,7 @@
 """The OpenAPI document: what a guard, a body and a view's own errors imply, written down for every operation."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -16,6 +16,7 @@ from devicehub.core.errors import (
     DeviceHubError,
     Forbidden,
     InsufficientRole,
+    InsufficientScope,
     InvalidInput,
     MalformedRequest,
     PayloadTooLarge,
@@ -28,7 +29,7 @@ from devicehub.web import paths
 from devicehub.web.cookies import COOKIE
 from devicehub.web.errors import TYPES, slug
 from devicehub.web.fields import JSON_VALUE
-from devicehub.web.guards import Guard
+from devicehub.web.guards import Guard, KeyNotAccepted
 from devicehub.web.limits import RateLimitExceeded
 from devicehub.web.schemas import ProblemSchema
 
@@ -66,6 +67,14 @@ _ON_WHAT_PASSES: Headers = {
 }
 _PASSES = (423, 429, 503)
 
+_API_KEY = {
+    "description": "An integration's key, `dhk_<id>_<secret>`, with the scope named here; or the same as Bearer."
+}
+_DEVICE_KEY = {
+    "description": "A device's own key, for that device.",
+    "bearerFormat": "dhd_<id>_<secret>",
+}
+
 _DESCRIPTION = """\
 Sign in, register devices, see which are alive now.
 
@@ -94,6 +103,8 @@ def init_app(app: Flask) -> None:
     components.schemas.clear()  # flask-smorest's own errors and pages, which nobody here speaks of
     components.security_scheme("accessToken", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
     components.security_scheme("refreshCookie", {"type": "apiKey", "in": "cookie", "name": COOKIE})
+    components.security_scheme("apiKey", {"type": "apiKey", "in": "header", "name": "X-API-Key"} | _API_KEY)
+    components.security_scheme("deviceKey", {"type": "http", "scheme": "bearer"} | _DEVICE_KEY)
     for name in ("token", "ticket"):
         components.security_scheme(f"{name}InQuery", {"type": "apiKey", "in": "query", "name": name})
     components.schema("Problem", schema=ProblemSchema)
@@ -136,11 +147,20 @@ def document(doc: dict[str, Any], doc_info: dict[str, Any], *, spec: APISpec, **
     for response in responses.values():
         response["headers"] = response.get("headers", {}) | _references(always)
     if guard.role is not None:
-        doc["security"] = [{"accessToken": []}] + [
-            {"ticketInQuery": []},
-            {"tokenInQuery": []},
-        ] * guard.token_in_query
+        doc["security"] = list(_security(guard))
     return doc
+
+
+def _security(guard: Guard) -> Iterator[dict[str, list[str]]]:
+    """Who is let in with what; an API key's scope stands where OpenAPI 3.1 has a place for it."""
+    yield {"accessToken": []}
+    if guard.scope is not None:
+        yield {"apiKey": [guard.scope]}
+    if guard.devices:
+        yield {"deviceKey": []}
+    if guard.token_in_query:
+        yield {"ticketInQuery": []}
+        yield {"tokenInQuery": []}
 
 
 def _failures(doc: dict[str, Any], doc_info: dict[str, Any], spec: APISpec) -> dict[int, Any]:
@@ -157,6 +177,10 @@ def _implied(doc: dict[str, Any], guard: Guard) -> Errors:
         yield InvalidInput
     if guard.role is not None:
         yield from _OF_AN_IDENTITY
+        if not (guard.scope and guard.devices):
+            yield KeyNotAccepted
+        if guard.scope is not None:
+            yield InsufficientScope
         if guard.platform_admin:
             yield Forbidden
         elif guard.role != "viewer":

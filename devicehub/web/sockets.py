@@ -15,6 +15,7 @@ from marshmallow import ValidationError
 from devicehub.core.errors import DeviceHubError, InvalidInput, NotFound
 from devicehub.realtime import service as realtime
 from devicehub.web import errors, identity
+from devicehub.web.guards import HEARS_EVENTS, Guard
 from devicehub.web.limits import RateLimitExceeded
 from devicehub.web.schemas import Schema
 
@@ -32,11 +33,13 @@ class TooManyEvents(RateLimitExceeded):
     detail = "A connection may send {limit} events a minute."
 
 
-def answered(schema: type[Schema], handle: Handler, *, known: bool = True) -> Callable[..., Answer]:
+def answered(
+    schema: type[Schema], handle: Handler, *, known: bool = True, guard: Guard = HEARS_EVENTS
+) -> Callable[..., Answer]:
     """A handler of client events made of `handle(actor, sid, **fields)`, which returns what the answer carries.
 
     The caller's session and membership are asked for again at each event, unless the event is how a caller
-    whose token has ended makes itself known.
+    whose token has ended makes itself known. `guard` says who may send it.
     """
     loader = schema()
 
@@ -47,6 +50,7 @@ def answered(schema: type[Schema], handle: Handler, *, known: bool = True) -> Ca
             actor = realtime.actor_of(sid)
             if known:
                 identity.still_valid(actor)
+            guard.accept(actor)
             return {"ok": True, **handle(actor, sid, **_load(loader, arguments))}
         except Exception as error:
             return _refuse(sid, errors.named(error))

@@ -103,9 +103,13 @@ def test_a_body_is_made_of_examples_and_of_what_the_run_knows(made: Json) -> Non
 
 def test_what_deletes_comes_after_what_uses_it(made: Json) -> None:
     [devices] = [folder for folder in made["item"] if folder["name"] == "devices"]
-    methods = [item["request"]["method"] for item in devices["item"]]
-    assert methods[-1] == "DELETE"
-    assert methods.count("DELETE") == 1
+    asked = [(item["request"]["method"], item["request"]["url"]["raw"]) for item in devices["item"]]
+    deletes = [path for method, path in asked if method == "DELETE"]
+    assert [path for _, path in asked[-len(deletes) :]] == deletes
+    assert deletes == [
+        "{{baseUrl}}/api/devices/{{deviceId}}/keys/{{keyId}}",
+        "{{baseUrl}}/api/devices/{{deviceId}}",
+    ]
     [organizations] = [folder for folder in made["item"] if folder["name"] == "organizations"]
     deletes = [item["name"] for item in organizations["item"] if item["request"]["method"] == "DELETE"]
     assert deletes[-1] == "Delete an organization"
@@ -120,9 +124,12 @@ def test_an_operation_that_the_run_needs_may_not_vanish(document: Json) -> None:
 
 
 def test_a_path_parameter_has_to_come_from_somewhere(document: Json) -> None:
-    path = {"in": "path", "name": "key_id", "required": True, "schema": {"type": "string"}}
-    document["paths"]["/api/keys/{key_id}"] = {"parameters": [path], "get": document["paths"]["/health"]["get"]}
-    with pytest.raises(Unfit, match="key_id"):
+    path = {"in": "path", "name": "thing_id", "required": True, "schema": {"type": "string"}}
+    document["paths"]["/api/things/{thing_id}"] = {
+        "parameters": [path],
+        "get": document["paths"]["/health"]["get"],
+    }
+    with pytest.raises(Unfit, match="thing_id"):
         collection(document)
 
 

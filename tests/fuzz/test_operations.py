@@ -16,12 +16,23 @@ from schemathesis.pytest._test_builder import build_operation_test
 from schemathesis.schemas import APIOperation, BaseSchema
 from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection
 
-from devicehub.auth import resets
+from devicehub.auth import api_keys, resets
 from devicehub.auth import service as auth
 from devicehub.core import mongo
+from devicehub.devices import keys as device_keys
+from devicehub.devices.errors import DeviceNotFound
 from devicehub.organizations import deletions, invitations
 from devicehub.organizations import service as organizations
-from tests.factories import PASSWORD, Account, email_token, invite, make_account, make_code, make_device
+from tests.factories import (
+    PASSWORD,
+    Account,
+    Ids,
+    email_token,
+    invite,
+    make_account,
+    make_code,
+    make_device,
+)
 from tests.fuzz.conftest import Document
 
 TAGS = {"audit", "auth", "passwords", "users", "organizations", "devices", "monitoring", "realtime"}
@@ -37,7 +48,13 @@ ENDING = {
     "DELETE /api/auth/sessions/{session_id}",
     "POST /api/auth/email/change",  # ends nothing, but may be asked for five times an hour
 }
-CREATING = {"POST /api/devices", "POST /api/devices/batch", "POST /api/organizations"}
+CREATING = {
+    "POST /api/organizations",
+    "POST /api/auth/api-keys",
+    "POST /api/devices",
+    "POST /api/devices/batch",
+    "POST /api/devices/{device_id}/keys",
+}
 # What tells how many of its parts were refused.
 BATCHES = {"POST /api/devices/batch": "failed", "POST /api/devices/heartbeats": "rejected"}
 
@@ -52,31 +69,51 @@ REAL_IDS = re.compile("[0-7][0-9a-fA-F]{23}")
 
 
 def prepared(case: Case, account: Account) -> Account:
-    """Let nothing that cases before it did stand in its way; for what ends tokens, the caller is somebody new."""
-    if case.operation.label in CREATING:  # a key serves one body, a serial number one device
-        for name in ("idempotency_keys", "devices"):
+    """Let nothing that cases before it did stand in its way; for what ends tokens, the caller is somebody new.
+
+    A key of idempotency serves one body, a serial number one device, and other keys there may be only so many of.
+    """
+    if case.operation.label in CREATING:
+        for name in ("idempotency_keys", "devices", "device_keys", "api_keys"):
             mongo.database()[name].delete_many({})
     return make_account(platform_admin=True) if case.operation.label in ENDING else account
 
 
-def spare_organization(caller: Account) -> str:
+def spare_organization(caller: Account, _: Ids) -> str:
     return str(organizations.create(owner_id=ObjectId(caller.actor.user_id), name="Spare").id)
 
 
-def receipt(caller: Account) -> str:
-    spare = organizations.require(caller.actor, spare_organization(caller))
+def receipt(caller: Account, ids: Ids) -> str:
+    spare = organizations.require(caller.actor, spare_organization(caller, ids))
     return str(deletions.delete(spare)["receipt_id"])
 
 
-REAL: dict[str, Callable[[Account], str]] = {
-    "device_id": lambda caller: make_device(caller.actor)["id"],
-    "organization_id": lambda caller: caller.actor.organization_id,
-    "user_id": lambda caller: (
+def api_key(caller: Account, _: Ids) -> str:
+    mongo.database()["api_keys"].delete_many({})  # there may be only so many
+    return str(api_keys.create(caller.actor, name="One", scopes=["logs:read"])[0].id)
+
+
+def device_key(caller: Account, ids: Ids) -> str:
+    """Of the device before it in the path, if that is real."""
+    try:
+        return str(device_keys.create(caller.actor, ids["device_id"])[0].id)
+    except DeviceNotFound:
+        return ids["key_id"]
+
+
+REAL: dict[str, Callable[[Account, Ids], str]] = {
+    "device_id": lambda caller, _: str(make_device(caller.actor)["id"]),
+    "key_id": device_key,
+    "api_key_id": api_key,
+    "organization_id": lambda caller, _: caller.actor.organization_id,
+    "user_id": lambda caller, _: (
         make_account(role="viewer", organization_id=caller.actor.organization_id).actor.user_id
     ),
-    "invitation_id": lambda caller: invitations.create(caller.actor, email="g@example.com", role="viewer")["id"],
+    "invitation_id": lambda caller, _: str(
+        invitations.create(caller.actor, email="g@example.com", role="viewer")["id"]
+    ),
     "receipt_id": receipt,
-    "session_id": lambda caller: str(caller.actor.session_id),
+    "session_id": lambda caller, _: str(caller.actor.session_id),
 }
 
 
@@ -86,7 +123,7 @@ def made_real(case: Case, caller: Account) -> None:
     real = REAL | ({"organization_id": spare_organization} if ends_it else {})
     for name, value in case.path_parameters.items():
         if REAL_IDS.fullmatch(str(value)):
-            case.path_parameters[name] = real[name](caller)
+            case.path_parameters[name] = real[name](caller, case.path_parameters)
     if isinstance(case.body, dict):
         case.body |= in_place_of_examples(case.body, caller)
 

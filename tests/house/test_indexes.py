@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from devicehub.auth import resets, revocation, sessions
+from devicehub.auth import api_keys, resets, revocation, sessions, uses
 from devicehub.core import clock, mongo
 from devicehub.core.actor import SYSTEM, Actor
 from devicehub.devices import purges, sweeper
@@ -15,7 +15,7 @@ from devicehub.jobs import service as jobs
 from devicehub.jobs import sweeping
 from devicehub.organizations import deletions
 from devicehub.organizations import service as organizations
-from tests.factories import PASSWORD, invite, log_in, make_account, make_code
+from tests.factories import PASSWORD, bearing, invite, log_in, make_account, make_code
 from tests.jobs.inline import run_due_jobs
 from tests.mail.conftest import owe, work
 
@@ -26,7 +26,9 @@ OURS = (
     "organizations",
     "organization_deletions",
     "sessions",
+    "api_keys",
     "devices",
+    "device_keys",
     "presence_history",
     "idempotency_keys",
     "sign_in_failures",
@@ -57,8 +59,8 @@ def test_every_query_is_served_by_an_index(client: FlaskClient, account: Any, pr
         collection = row["ns"].partition(".")[2]
         if collection in OURS and "planSummary" in row:
             plans.setdefault(collection, set()).add(row["planSummary"])
-    seen = {"users", "organizations", "organization_deletions", "sessions", "devices", "presence_history"}
-    assert seen | {"audit_entries", "jobs"} <= set(plans), "the profiler saw nothing"
+    seen = {"users", "organizations", "organization_deletions", "sessions", "api_keys", "audit_entries", "jobs"}
+    assert seen | {"devices", "device_keys", "presence_history"} <= set(plans), "the profiler saw nothing"
     scans = {name: sorted(found) for name, found in plans.items() if any("COLLSCAN" in plan for plan in found)}
     assert scans == {}
 
@@ -85,6 +87,7 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     assert [answer.status_code for answer in parts] == [200, 200, 200]
     cursor = parts[-1].json["pagination"]["nextCursor"]
     assert client.get(f"{path}/presence/history?cursor={cursor}").status_code == 200
+    use_keys(client, path)
     client.get("/api/users/profile")
     for password in ("wrong horse battery", PASSWORD):
         client.post("/api/auth/login", json={"email": account.email, "password": password})
@@ -97,6 +100,9 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     for query in ("", "search=a", "role=admin", "role=admin&search=a"):
         assert client.get(f"/api/users?{query}").status_code == 200
     client.delete(path)
+    [purged] = run_due_jobs("devices.purge")
+    assert purged.status == "completed"
+    api_keys.end_all(user_id=account.actor.user_id, organization_id=account.actor.organization_id)
     trail = f"/api/organizations/{account.actor.organization_id}/audit"
     at = "2026-01-01T00:00:00Z"
     for query in ("", "action=device.deleted", f"actor={account.actor.user_id}", f"from={at}", f"to={at}"):
@@ -113,6 +119,23 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     assert client.post("/api/auth/password/change", json=change, headers=make_account().headers).status_code == 200
     list(revocation.end_everyones())
     use_jobs(account.actor)
+
+
+def use_keys(client: FlaskClient, path: str) -> None:
+    """Every query of the keys of a device and of integrations, once."""
+    key = client.post(f"{path}/keys").json
+    client.get(f"{path}/keys")
+    client.post(f"{path}/heartbeat", json={}, headers=bearing(key["key"]))
+    assert client.get(path, headers=bearing(key["key"])).status_code == 200
+    client.delete(f"{path}/keys/{key['id']}")
+    client.post(f"{path}/keys")
+    client.post("/api/devices/batch", json={"devices": [{"name": "Pump", "type": "pump"}], "issueKeys": True})
+    api_key = client.post("/api/auth/api-keys", json={"name": "All", "scopes": ["devices:read"]}).json
+    client.get("/api/auth/api-keys")
+    assert client.get("/api/devices", headers=bearing(api_key["key"])).status_code == 200
+    client.patch(f"/api/auth/api-keys/{api_key['id']}", json={"name": "Some"})
+    client.delete(f"/api/auth/api-keys/{api_key['id']}")
+    uses.write()
 
 
 def use_organizations(client: FlaskClient, account: Any) -> None:
@@ -136,7 +159,9 @@ def use_organizations(client: FlaskClient, account: Any) -> None:
     assert client.get(f"/api/organizations/deletions/{receipt}").status_code == 200
     deletions.look_after(receipt)
     deletions.purge(made, receipt)
-    assert [*purges.of_organization(made)] == [0]
+    for batches in (purges.keys_of_organization, purges.of_organization, purges.history_of_organization):
+        assert [*batches(made)] == [0]
+    api_keys.purge(made)
 
 
 def use_jobs(actor: Actor) -> None:

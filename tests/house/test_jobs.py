@@ -57,7 +57,7 @@ def test_a_job_is_declared_by_the_feature_it_is_named_after(declared: dict[str, 
 
 
 def test_every_reaction_is_one_to_an_event_that_somebody_tells() -> None:
-    assert {*reactions.ON} - {*calls("emit", "Event")} == set()
+    assert {*reactions.ON} - {*calls("emit", "Event", "tell", "_tell")} == set()
 
 
 def test_every_schedule_comes_again_before_its_last_job_is_forgotten() -> None:

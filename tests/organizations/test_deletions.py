@@ -23,7 +23,17 @@ from devicehub.organizations.errors import OrganizationNotFound
 from devicehub.organizations.models import Deletion, Organization
 from devicehub.organizations.schemas import DeletionSchema
 from devicehub.reactions import ON
-from tests.factories import Account, invite, join, let_redis_remember, make_account, make_device
+from tests.factories import (
+    Account,
+    bearing,
+    invite,
+    join,
+    let_redis_remember,
+    make_account,
+    make_api_key,
+    make_device,
+    make_device_key,
+)
 from tests.jobs.inline import run_due_jobs
 from tests.web.refusals import refused
 
@@ -98,7 +108,10 @@ def test_what_belongs_to_it_goes_in_the_background_and_is_counted_once(
 ) -> None:
     monkeypatch.setattr(purges, "BATCH", 2)
     make_device(account.actor)
-    make_device(spare.actor)
+    make_api_key(spare.actor)
+    beat, path = client.post, f"/api/devices/{make_device(spare.actor)['id']}"
+    made = [make_device_key(spare.actor, path.rpartition("/")[2]) for _ in range(3)]
+    assert all(beat(f"{path}/heartbeat", headers=bearing(key)).status_code == 200 for key in made)
     told.clear()
     where = client.delete(at(spare)).headers["Location"]
     [event] = [event for event in told if event.name == "organization.deleted"]
@@ -106,10 +119,13 @@ def test_what_belongs_to_it_goes_in_the_background_and_is_counted_once(
     run_due_jobs()
     receipt = client.get(where).json
     assert receipt["status"] == "completed" and receipt["completedAt"] > receipt["createdAt"]
-    assert receipt["counts"] == {"organizations": 1, "devices": 3}
+    of_devices = {"devices": 3, "deviceKeys": 3, "presenceChanges": 1}
+    assert receipt["counts"] == {"organizations": 1, "apiKeys": 1} | of_devices
     assert DeletionSchema().validate(receipt) == {}
     assert (devices_of(spare), devices_of(account)) == (0, 1)
     assert not is_there(spare) and is_there(account)
+    for key in made:
+        refused(beat(f"{path}/heartbeat", headers=bearing(key)), 401, "INVALID_TOKEN")
     for name in ON["organization.deleted"]:  # a job may be done twice
         registered(name).work(Again(**event.data))
     assert client.get(where).json == receipt

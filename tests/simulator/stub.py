@@ -37,7 +37,9 @@ class Stub:
     requests: list[Request] = field(default_factory=list)
     users: dict[str, str] = field(default_factory=dict)
     devices: dict[str, dict[str, Any]] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)  # each with its device
     beats: Counter[str] = field(default_factory=Counter)
+    made: int = 0
     generation: int = 0
     expired: int = 0
     lifetime: int = 900
@@ -47,9 +49,17 @@ class Stub:
     def asked(self, path: str, method: str = "POST") -> list[Request]:
         return [r for r in self.requests if r.path == path and r.method == method]
 
+    def lose_keys(self) -> None:
+        """End every key given so far."""
+        with self.lock:
+            self.keys.clear()
+
     def expire(self) -> None:
         """End the access tokens given so far; their refresh tokens live."""
         self.expired = self.generation
+
+    def keys_of(self, device_id: str) -> list[str]:
+        return [key for key, owner in self.keys.items() if owner == device_id]
 
     def answer(self, request: Request) -> Answer:
         with self.lock:
@@ -63,9 +73,13 @@ class Stub:
     def _answer(self, request: Request) -> Answer:
         if request.path.startswith("/api/auth/"):
             return self._auth(request.path.rpartition("/")[2], request.body)
-        if int(request.headers["authorization"].rpartition("-")[2]) <= self.expired:
+        credential = request.headers["authorization"].removeprefix("Bearer ")
+        place = request.path.split("/")[3:]
+        if place[-1:] == ["heartbeat"]:
+            return self._beat(place[0], credential)
+        if int(credential.rpartition("-")[2]) <= self.expired:
             return problem(401, "TOKEN_EXPIRED")
-        match request.method, request.path.split("/")[3:]:
+        match request.method, place:
             case "GET", []:
                 return self._list(int(request.query["page"][0]), int(request.query["limit"][0]))
             case "POST", ["batch"]:
@@ -74,13 +88,32 @@ class Stub:
                     {"items": [self._create(*item) for item in enumerate(request.body["devices"])]},
                     {},
                 )
+            case "POST", [device_id, "keys"]:
+                if len(self.keys_of(device_id)) == 3:
+                    return problem(409, "CONFLICT")
+                return 201, {"key": self._new_key(device_id)}, {}
+            case "GET", [device_id, "keys"]:
+                listed = [{"id": key, "lastUsedAt": None, "createdAt": key} for key in self.keys_of(device_id)]
+                return 200, {"items": listed}, {}
+            case "DELETE", [_, "keys", key]:
+                del self.keys[key]
+                return 204, {}, {}
             case "PATCH", [device_id]:
                 self.devices[device_id] |= request.body
                 return 200, self.devices[device_id], {}
-            case "POST", [device_id, "heartbeat"]:
-                self.beats[device_id] += 1
-                return 200, {"deviceId": device_id, "presence": "online"}, {}
         return problem(404, "NOT_FOUND")
+
+    def _beat(self, device_id: str, key: str) -> Answer:
+        if self.keys.get(key) != device_id:
+            return problem(401, "TOKEN_REVOKED")
+        self.beats[device_id] += 1
+        return 200, {"deviceId": device_id, "presence": "online"}, {}
+
+    def _new_key(self, device_id: str) -> str:
+        self.made += 1
+        key = f"dhd_{self.made:08d}"
+        self.keys[key] = device_id
+        return key
 
     def _auth(self, act: str, body: dict[str, str]) -> Answer:
         if act == "signup":
@@ -104,7 +137,7 @@ class Stub:
             return {"index": index, "status": 409, "error": {"code": "DUPLICATE_ENTRY"}}
         device = {**body, "id": f"{len(self.devices):024x}"}
         self.devices[device["id"]] = device
-        return {"index": index, "status": 201, "device": device}
+        return {"index": index, "status": 201, "device": device, "key": self._new_key(device["id"])}
 
 
 def handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
@@ -129,7 +162,7 @@ def handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(content)
             self.close_connection = self.close_connection or stub.hang_up
 
-        do_GET = do_POST = do_PATCH = do
+        do_GET = do_POST = do_PATCH = do_DELETE = do
 
         def log_message(self, format: str, *args: object) -> None:
             pass

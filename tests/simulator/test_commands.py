@@ -21,12 +21,13 @@ from devicehub.simulator.behaviour import Steady
 from devicehub.simulator.client import Client
 from devicehub.simulator.commands import Duration, simulate
 from devicehub.simulator.fleet import assemble
+from devicehub.simulator.kept import Account
 from devicehub.simulator.runner import Run
-from devicehub.simulator.session import Account, Session
+from devicehub.simulator.session import Session
 from tests.conftest import free_port, wait_until
 from tests.simulator.stub import Answer, Request, Stub, problem
 
-ACCOUNTS = Path("var/simulate.json")
+ACCOUNTS, KEYS = Path("var/simulate.json"), Path("var/simulate-keys.json")
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +65,28 @@ def test_the_second_run_signs_in_again_and_finds_its_fleet(stub: Stub) -> None:
     assert len(stub.asked("/api/devices/batch")) == 1
 
 
+def test_the_keys_are_kept_where_only_their_owner_reads_and_serve_the_next_run(stub: Stub) -> None:
+    run(url=stub.url)
+    kept = {device_id: key for key, device_id in stub.keys.items()}
+    assert json.loads(KEYS.read_text()) == {stub.url: kept}
+    assert stat.S_IMODE(KEYS.stat().st_mode) == 0o600
+    assert run(url=stub.url).exit_code == 0
+    assert stub.made == 3
+
+
+@pytest.mark.parametrize("spoilt", [None, "", "{", "[]", '{"x": 1}'])
+def test_keys_that_are_lost_are_made_anew_and_those_of_other_servers_left(stub: Stub, spoilt: str | None) -> None:
+    run(url=stub.url)
+    other = {"https://hub.example.com": {"d": "k"}}
+    KEYS.write_text(json.dumps(other) if spoilt is None else spoilt.replace('"x"', f'"{stub.url}"'))
+    result = run(url=stub.url)
+    assert result.exit_code == 0, result.output
+    assert "Keys made for 3 of them." in result.output
+    kept = json.loads(KEYS.read_text())
+    assert set(kept[stub.url]) == set(stub.devices)
+    assert spoilt is not None or kept.items() >= other.items()
+
+
 def test_accounts_of_other_servers_are_left_as_they_are(stub: Stub) -> None:
     other = {"https://hub.example.com": {"email": "a@example.com", "password": "theirs"}}
     ACCOUNTS.parent.mkdir()
@@ -90,6 +113,7 @@ def test_a_server_that_forgot_the_account_is_given_a_new_one(stub: Stub) -> None
     assert result.exit_code == 0, result.output
     assert "not known" in result.output
     assert json.loads(ACCOUNTS.read_text())[stub.url]["email"] in stub.users
+    assert set(json.loads(KEYS.read_text())[stub.url]) == set(stub.devices)
 
 
 def test_an_account_that_was_given_is_used_and_not_kept(stub: Stub) -> None:
@@ -159,7 +183,8 @@ def test_an_account_shut_out_in_the_middle_ends_the_run_with_its_summary(stub: S
     def shut_out(request: Request) -> Answer | None:
         if request.path.endswith("/heartbeat"):
             stub.users.clear()
-        return problem(401, "TOKEN_REVOKED") if request.path.endswith(("/heartbeat", "/refresh")) else None
+        is_refused = request.path.endswith(("/heartbeat", "/keys", "/refresh"))
+        return problem(401, "TOKEN_REVOKED") if is_refused else None
 
     stub.fault = shut_out
     result = CliRunner().invoke(simulate, ["--devices", "1", "--interval", "50ms", "--url", stub.url])

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from devicehub.simulator.behaviour import Steady
-from devicehub.simulator.client import Client, NoAnswer
+from devicehub.simulator.client import Client, NoAnswer, Refused
 from devicehub.simulator.fleet import Device, Unregistered, assemble
+from devicehub.simulator.kept import Account
 from devicehub.simulator.runner import Run
-from devicehub.simulator.session import Account, Session, SignInLost
+from devicehub.simulator.session import Session, SignInLost
 from tests.conftest import wait_until
 from tests.simulator.stub import Answer, Fault, Request, Stub, problem, serving
 
@@ -115,11 +116,79 @@ def test_a_device_that_is_gone_is_an_error_of_its_own_only(stub: Stub, session: 
     assert run.online == 2
 
 
-def test_expired_tokens_are_refreshed_once_for_the_whole_fleet(stub: Stub, session: Session) -> None:
+def test_every_device_beats_with_a_key_of_its_own_whatever_becomes_of_the_session(
+    stub: Stub, session: Session
+) -> None:
+    fleet = assemble(session, 5, 5, print)
+    stub.expire()
+    with beating(session, fleet) as run:
+        wait_until(lambda: len(stub.beats) == 5)
+    assert run.tally.clean
+    assert not stub.asked("/api/auth/refresh")
+    for one in fleet:
+        sent = {request.headers["authorization"] for request in stub.asked(f"/api/devices/{one.id}/heartbeat")}
+        assert sent == {f"Bearer {key}" for key in stub.keys_of(one.id)}
+
+
+def test_a_key_that_is_no_longer_taken_is_replaced_and_no_beat_is_lost(stub: Stub, session: Session) -> None:
+    fleet = assemble(session, 3, 5, print)
+    with beating(session, fleet) as run:
+        wait_until(lambda: len(stub.beats) == 3)
+        stub.lose_keys()
+        beats = stub.beats.copy()
+        wait_until(lambda: all(stub.beats[one.id] > beats[one.id] for one in fleet))
+    assert run.tally.clean
+    assert [len(stub.keys_of(one.id)) for one in fleet] == [1, 1, 1]
+
+
+def test_keys_that_are_not_known_are_made_and_the_idlest_goes_where_there_is_no_room(
+    stub: Stub, session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [one] = assemble(session, 1, 5, print)
+    first = stub.keys_of(one.id)
+    for run in range(1, 4):
+        session.keyring.clear()
+        assemble(session, 1, 5, print)
+        assert len(stub.keys_of(one.id)) == min(run + 1, 3)
+    assert capsys.readouterr().out.count("Keys made for 1 of them.") == 3
+    assert first[0] not in stub.keys_of(one.id)
+    assert session.keyring.get(one.id) in stub.keys_of(one.id)
+
+
+def test_a_batch_that_was_answered_before_has_no_keys_and_they_are_made_one_by_one(
+    stub: Stub, session: Session
+) -> None:
+    def replay(request: Request) -> Answer | None:
+        if not request.path.endswith("/batch"):
+            return None
+        items = [stub._create(*item) for item in enumerate(request.body["devices"])]
+        stub.lose_keys()
+        return 200, {"items": [{k: v for k, v in item.items() if k != "key"} for item in items]}, {}
+
+    stub.fault = replay
+    fleet = assemble(session, 3, 5, print)
+    assert [session.keyring.get(one.id) for one in fleet] == [key for one in fleet for key in stub.keys_of(one.id)]
+
+
+def test_a_limit_on_making_keys_is_waited_out_and_what_was_made_is_kept(stub: Stub, session: Session) -> None:
+    fleet = assemble(session, 2, 5, print)
+    session.keyring.clear()
+    stub.fault = first(f"/{fleet[1].id}/keys", problem(429, "DEVICE_RATE_LIMIT_EXCEEDED", Retry_After="0"))
+    assemble(session, 2, 5, print)
+    assert all(session.keyring.get(one.id) for one in fleet)
+    session.keyring.clear()
+    stub.fault = first(f"/{fleet[1].id}/keys", problem(403, "FORBIDDEN"))
+    with pytest.raises(Refused, match="403 FORBIDDEN"):
+        assemble(session, 2, 5, print)
+    assert session.keyring.get(fleet[0].id)
+
+
+def test_expired_tokens_are_refreshed_once_for_a_whole_fleet_that_needs_keys(stub: Stub, session: Session) -> None:
     fleet = assemble(session, 20, 5, print)
     with beating(session, fleet, connections=16) as run:
         for expiry in range(1, 4):
             stub.expire()
+            stub.lose_keys()
             wait_until(lambda expiry=expiry: len(stub.asked("/api/auth/refresh")) == expiry)
             beats = run.tally.ok
             wait_until(lambda beats=beats: run.tally.ok > beats + 40)
@@ -142,6 +211,7 @@ def test_tokens_are_refreshed_before_they_end(stub: Stub) -> None:
 def test_a_session_that_was_ended_signs_in_again(stub: Stub, session: Session) -> None:
     fleet = assemble(session, 3, 5, print)
     stub.expire()
+    stub.lose_keys()
     stub.fault = first("/refresh", problem(401, "REFRESH_TOKEN_REUSED"))
     with beating(session, fleet) as run:
         wait_until(lambda: run.tally.ok >= 5)
@@ -152,6 +222,7 @@ def test_a_session_that_was_ended_signs_in_again(stub: Stub, session: Session) -
 def test_an_account_that_is_no_longer_let_in_ends_the_run(stub: Stub, session: Session) -> None:
     fleet = assemble(session, 3, 5, print)
     stub.expire()
+    stub.lose_keys()
     stub.users.clear()
     stub.fault = lambda request: problem(401, "INVALID_REFRESH_TOKEN") if "refresh" in request.path else None
     with beating(session, fleet) as run:

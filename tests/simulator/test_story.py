@@ -10,12 +10,16 @@ import pytest
 from click.testing import CliRunner, Result
 from flask import Flask
 
+from devicehub.auth import keys
+from devicehub.devices import keys as device_keys
+from devicehub.devices.models import DeviceKey
 from devicehub.simulator.behaviour import Steady
 from devicehub.simulator.client import Client
 from devicehub.simulator.commands import simulate
 from devicehub.simulator.fleet import assemble
+from devicehub.simulator.kept import Account
 from devicehub.simulator.runner import Run
-from devicehub.simulator.session import Account, Session
+from devicehub.simulator.session import Session
 from tests import factories
 from tests.conftest import LiveServer, wait_until
 from tests.factories import make_account
@@ -90,7 +94,7 @@ def test_a_beat_over_the_limit_is_counted_and_its_device_left_alone(serve: Calla
     assert any(name.startswith("429 ") for name in said)
 
 
-def test_a_fleet_whose_sessions_were_all_ended_signs_in_again_and_goes_on(live_server: LiveServer) -> None:
+def test_a_fleet_outlives_the_end_of_all_sessions_and_then_of_all_its_keys(live_server: LiveServer) -> None:
     person = make_account()
     with closing(Client(live_server.url)) as client:
         session = Session.begin(client, Account(person.email, factories.PASSWORD), print)
@@ -100,6 +104,17 @@ def test_a_fleet_whose_sessions_were_all_ended_signs_in_again_and_goes_on(live_s
         httpx.post(f"{live_server.url}/api/auth/logout-all", headers=person.headers).raise_for_status()
         before = fleet.tally.ok
         wait_until(lambda: fleet.tally.ok >= before + 24)
+        keys.end(device_keys.KIND, DeviceKey.objects)
+        before = fleet.tally.ok
+        wait_until(lambda: fleet.tally.ok >= before + 24)
         fleet.stop()
     assert fleet.failure is None
     assert fleet.tally.clean
+
+
+def test_it_beats_as_the_devices_themselves(live_server: LiveServer) -> None:
+    assert run(live_server).exit_code == 0
+    uses_noted = wait_until(
+        lambda: [key for key in DeviceKey.objects if key.last_used_at], what="their last use to be written"
+    )
+    assert len(uses_noted) <= len(DeviceKey.objects) == 3

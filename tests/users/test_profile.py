@@ -83,7 +83,7 @@ def test_it_is_computed_once_and_then_remembered(client: FlaskClient) -> None:
     assert (first.headers["X-Cache"], second.headers["X-Cache"]) == ("MISS", "HIT")
     assert first.headers["Age"] == "0" and second.headers["Age"].isdecimal()
     assert first.data == second.data and first.headers["ETag"] == second.headers["ETag"]
-    assert first.headers["Vary"] == "Authorization"
+    assert first.headers["Vary"] == "Authorization, X-API-Key"
     assert first.headers["Cache-Control"] == "private, no-cache"
 
 

@@ -37,11 +37,25 @@ class Operation:
     def is_stream(self) -> bool:
         return "text/event-stream" in self.document["responses"].get("200", {}).get("content", {})
 
+    @property
+    def in_path(self) -> list[str]:
+        """The parameters of its path, in order."""
+        return re.findall(r"\{(\w+)\}", self.path)
+
     def address(self, ids: str | Mapping[str, str]) -> str:
         """The path, with every parameter filled in: by one id, or by its name where that is among `ids`."""
         if isinstance(ids, str):
             return re.sub(r"\{\w+\}", ids, self.path)
         return re.sub(r"\{(\w+)\}", lambda found: ids.get(found[1], UNKNOWN), self.path)
+
+    @property
+    def scope(self) -> str | None:
+        """The scope that lets an API key in; None when none is let in."""
+        return next((one["apiKey"][0] for one in self.document["security"] if "apiKey" in one), None)
+
+    @property
+    def lets_devices_in(self) -> bool:
+        return {"deviceKey": []} in self.document["security"]
 
     def documents(self, status: int, code: str) -> bool:
         """Whether the document names this failure of this operation."""
@@ -58,6 +72,11 @@ class Operation:
         """A body with all that is required, of the document's own examples."""
         properties = self.body.get("properties", {})
         return {name: properties[name]["example"] for name in self.body.get("required", [])}
+
+    @property
+    def whole_example(self) -> dict[str, Any]:
+        """A body with all that it may hold, of the document's own examples."""
+        return {name: one["example"] for name, one in self.body.get("properties", {}).items() if "example" in one}
 
     @property
     def query(self) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.conftest import LiveServer
-from tests.factories import Account, make_account, make_device
+from tests.factories import Account, bearing, make_account, make_api_key, make_device, make_device_key
 
 ORIGIN = "https://app.example.org"
 UNKNOWN = "65f0a1b2c3d4e5f6a7b8c9d2"
@@ -246,3 +246,18 @@ def test_requests_that_are_answered_together_do_not_mix_in_the_log(
     assert [
         line for line in lines if line["path"] != f"/api/nowhere/{line['request_id'].removeprefix('mixed-')}"
     ] == []
+
+
+@pytest.mark.actor()
+def test_the_log_says_which_key_it_was_and_not_its_secret(
+    client: FlaskClient, account: Account, logged: Logged
+) -> None:
+    device_id = make_device(account.actor)["id"]
+    of_device, of_api = make_device_key(account.actor, device_id), make_api_key(account.actor)
+    for key in (of_device, of_api):
+        assert client.get(f"/api/devices/{device_id}", headers=bearing(key)).status_code == 200
+    by_device, by_api = logged("request")
+    assert (by_device["device_id"], by_device["credential_id"]) == (device_id, of_device[4:28])
+    assert (by_api["user_id"], by_api["credential_id"]) == (account.actor.user_id, of_api[4:28])
+    assert "user_id" not in by_device and "device_id" not in by_api
+    assert not any(key[29:] in str(logged()) for key in (of_device, of_api))

@@ -8,11 +8,15 @@ from typing import Any
 
 import httpx
 import pytest
+from flask import Flask, g, request
 from flask.testing import FlaskClient
 
+from devicehub.core.actor import Actor
 from devicehub.core.config import Settings
+from devicehub.web import errors, limits
+from devicehub.web.guards import Guard, LimitClass
 from tests.conftest import LiveServer, Servers, wait_until
-from tests.factories import Account, make_account, make_device
+from tests.factories import Account, bearing, make_account, make_api_key, make_device
 from tests.web.refusals import refused
 
 UNKNOWN = "65f0a1b2c3d4e5f6a7b8c9d2"
@@ -99,6 +103,58 @@ def test_two_hundred_of_everything_else_a_minute_of_one_user(client_of: ClientOf
     ada, bob = client_of(make_account()), client_of(make_account())
     refused(allowed(lambda: ada.get("/api/users/profile"), 200), 429, "RATE_LIMIT_EXCEEDED")
     assert bob.get("/api/users/profile").status_code == 200
+
+
+@pytest.fixture
+def on_a_route_of(app: Flask) -> Callable[[LimitClass], FlaskClient]:
+    """A client of a small application with one route of a class, asked by whoever `?user=` names."""
+
+    def make(limit: LimitClass) -> FlaskClient:
+        small = Flask("small")
+
+        def answer() -> str:
+            return "done"
+
+        answer.guard = Guard("viewer", limit)  # type: ignore[attr-defined]
+        small.add_url_rule("/", view_func=answer)
+        small.before_request(lambda: setattr(g, "actor", Actor(request.args["user"], UNKNOWN, "viewer")))
+        limits.init_app(small)
+        errors.init_app(small)
+        return small.test_client()
+
+    return make
+
+
+@pytest.mark.usefixtures("promised")
+@pytest.mark.parametrize(
+    ("limit", "count", "longest", "code"),
+    [
+        ("analytics", 50, 60, "ANALYTICS_RATE_LIMIT_EXCEEDED"),
+        ("export", 10, 3600, "EXPORT_RATE_LIMIT_EXCEEDED"),
+    ],
+)
+def test_fifty_analyses_a_minute_and_ten_exports_an_hour_of_one_user(
+    on_a_route_of: Callable[[LimitClass], FlaskClient], limit: LimitClass, count: int, longest: int, code: str
+) -> None:
+    client = on_a_route_of(limit)
+    answer = allowed(lambda: client.get("/?user=ada"), count)
+    assert (answer.status_code, answer.json["code"]) == (429, code)
+    assert longest - 30 < int(answer.headers["Retry-After"]) <= longest + 2
+    assert client.get("/?user=bob").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
+def test_pages_count_like_everything_else(client: FlaskClient, using: Using, path: str) -> None:
+    with using(general_rate_limit="2 per minute"):
+        refused(allowed(lambda: client.get(path), 2), 429, "RATE_LIMIT_EXCEEDED")
+
+
+def test_an_api_key_counts_with_its_owner(client_of: ClientOf, using: Using) -> None:
+    ada = make_account()
+    client, key = client_of(ada), bearing(make_api_key(ada.actor))
+    with using(device_rate_limit="2 per minute"):
+        codes = [client.get("/api/devices", **how).status_code for how in ({}, {"headers": key}, {})]
+    assert codes == [200, 200, 429]
 
 
 def test_a_stranger_is_known_by_address(client: FlaskClient, using: Using) -> None:

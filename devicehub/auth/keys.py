@@ -1,0 +1,131 @@
+"""Keys: credentials that stay, `<prefix>_<id>_<secret>`.
+
+One is found by its id, and the SHA-256 of its secret compared in constant time. A secret has 256 random bits, so
+a slow hash would add nothing but its slowness.
+"""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from bson import ObjectId
+from mongoengine.errors import NotUniqueError
+
+from devicehub.auth.errors import InvalidToken, KeyRevoked, TooManyKeys
+from devicehub.auth.models import Key
+from devicehub.core import clock, crypto, remembered
+from devicehub.core.remembered import State
+
+Row = Mapping[str, Any]
+
+_SHAPE = re.compile(r"([a-z]+)_([0-9a-f]{24})_([A-Za-z0-9_-]{43})")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of key: its document, and what is remembered of one beside its hash."""
+
+    document: type[Key]
+    facts: Callable[[Row], State]
+
+    def begins(self, token: str) -> bool:
+        """Whether `token` says that it is a key of this kind."""
+        return token.startswith(f"{self.document.BEGINS}_")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A new key: `text` is all of it, told once and kept nowhere."""
+
+    id: ObjectId
+    text: str
+    hash: str
+
+
+def make(kind: Kind) -> Made:
+    """A new key, not written yet."""
+    key_id, secret = ObjectId(secrets.token_bytes(12)), crypto.random_token(32)
+    return Made(key_id, f"{kind.document.BEGINS}_{key_id}_{secret}", _hash(secret))
+
+
+def insert(key: Key, *, among: Mapping[str, ObjectId], most: int) -> None:
+    """Write a new key into a free place `among` its siblings; raises TooManyKeys.
+
+    The index over places is unique: of two that take the same, the later one looks for another.
+    """
+    for _ in range(most):
+        free = set(range(most)) - taken(type(key), among)
+        if not free:
+            break
+        key.slot = min(free)
+        try:
+            key.save(force_insert=True)
+        except NotUniqueError:
+            continue
+        return
+    raise TooManyKeys(most=most)
+
+
+def taken(document: type[Key], among: Mapping[str, ObjectId]) -> set[int]:
+    """The places that live keys take."""
+    rows = document._get_collection().find({**among, "slot": {"$exists": True}}, {"slot": 1})
+    return {row["slot"] for row in rows}
+
+
+def prove(kind: Kind, token: str) -> tuple[str, State]:
+    """The id of the live key that `token` is, and what is known of it; raises InvalidToken or KeyRevoked."""
+    parts = _SHAPE.fullmatch(token)
+    if parts is None or parts[1] != kind.document.BEGINS:
+        raise InvalidToken()
+    state = _look_up(kind, parts[2])
+    if state is None or not crypto.same(_hash(parts[3]), state["hash"]):
+        raise InvalidToken()
+    if state["revoked"]:
+        raise KeyRevoked()
+    return parts[2], state
+
+
+def still(kind: Kind, key_id: str) -> State:
+    """What is known now of a key that was proven before; raises KeyRevoked."""
+    state = _look_up(kind, key_id)
+    if state is None or state["revoked"]:
+        raise KeyRevoked()
+    return state
+
+
+def end(kind: Kind, chosen: Any) -> list[ObjectId]:
+    """Revoke the live keys of a query set; they are dead at once. Returns which they were."""
+    ended = list(chosen.filter(revoked_at=None).scalar("id"))
+    if ended:
+        kind.document.objects(id__in=ended, revoked_at=None).update(set__revoked_at=clock.now(), unset__slot=True)
+        forget(ended)
+    return ended
+
+
+def forget(key_ids: Iterable[ObjectId]) -> None:
+    """These keys have changed: ask MongoDB."""
+    remembered.overwrite([_name(str(key_id)) for key_id in key_ids], remembered.CHANGED)
+
+
+def _look_up(kind: Kind, key_id: str) -> State | None:
+    [state] = remembered.look_up({_name(key_id): partial(_read, kind, key_id)})
+    return state
+
+
+def _read(kind: Kind, key_id: str) -> State | None:
+    row = kind.document._get_collection().find_one({"_id": ObjectId(key_id)})
+    if row is None:
+        return None
+    return {"hash": row["hash"], "revoked": row.get("revoked_at") is not None, **kind.facts(row)}
+
+
+def _name(key_id: str) -> str:
+    return f"key:{key_id}"
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
