@@ -137,6 +137,52 @@ def test_every_other_device_is_unknown_to_it_cached_or_not(
 
 
 @pytest.mark.actor()
+def test_in_a_batch_of_beats_too_it_speaks_for_its_own_device_only(
+    client: FlaskClient, app: Any, actor: Any, device_id: str
+) -> None:
+    sibling = make_device(actor)["id"]
+    batch = {"heartbeats": [{"deviceId": sibling}, {"deviceId": device_id.upper()}]}
+    key = make_device_key(actor, device_id)
+    answer = app.test_client().post("/api/devices/heartbeats", json=batch, headers=bearing(key))
+    assert (answer.json["accepted"], answer.json["rejected"]) == (1, 1)
+    other, own = answer.json["items"]
+    assert (other["status"], other["error"]["code"]) == (404, "DEVICE_NOT_FOUND")
+    assert own["heartbeat"]["deviceId"] == device_id
+    assert client.get(f"/api/devices/{sibling}").json["presence"] == "never_seen"
+
+
+@pytest.mark.actor()
+def test_the_explanation_of_presence_names_the_key_a_signal_came_with(
+    client: FlaskClient, app: Any, actor: Any, device_id: str
+) -> None:
+    path, stranger = f"/api/devices/{device_id}", app.test_client()
+    key, text = keys.create(actor, device_id)
+    api_key = make_api_key(actor, "heartbeats:write")
+    for credential, by, key_id in (
+        (text, device_id, str(key.id)),
+        (api_key, actor.user_id, api_key.split("_")[1]),
+    ):
+        assert stranger.post(f"{path}/heartbeat", headers=bearing(credential)).status_code == 200
+        signal = client.get(f"{path}/presence").json["lastSignal"]
+        assert (signal["kind"], signal["by"], signal["keyId"]) == ("heartbeat", by, key_id)
+    [change] = client.get(f"{path}/presence/history").json["items"]
+    assert change["cause"] == {"kind": "heartbeat", "by": device_id, "keyId": str(key.id)}
+
+
+@pytest.mark.actor()
+def test_whoever_reads_a_device_is_no_sign_of_its_life(
+    client: FlaskClient, app: Any, actor: Any, beat: Any, device_id: str, clock: Callable[[float], None]
+) -> None:
+    path, key = f"/api/devices/{device_id}", make_device_key(actor, device_id)
+    heard_at = beat(key, device_id).json["lastActiveAt"]
+    clock(5)
+    for headers in (bearing(key), bearing(make_api_key(actor, "devices:read"))):
+        assert app.test_client().get(path, headers=headers).status_code == 200
+    assert client.get(path).json["lastActiveAt"] == heard_at
+    assert client.get(f"{path}/presence").json["lastSignal"]["at"] == heard_at
+
+
+@pytest.mark.actor()
 def test_nothing_else_is_done_with_it(client: FlaskClient, actor: Any, device_id: str) -> None:
     headers = bearing(make_device_key(actor, device_id))
     for method, path in (
