@@ -80,8 +80,8 @@ class Blueprint(SmorestBlueprint):
 
 
 def _keep_to_itself(actor: Actor) -> None:
-    """Every other device than itself is unknown to a device."""
-    device_id = str((request.view_args or {}).get("device_id", ""))
+    """Every other device than itself is unknown to a device; what a body names, the service judges."""
+    device_id = str((request.view_args or {}).get("device_id", actor.device_id))
     if actor.kind == "device" and device_id.lower() != actor.device_id:
         raise DeviceNotFound(device_id=device_id)
 

@@ -16,11 +16,11 @@ from devicehub.auth import uses
 from devicehub.core import mongo, redis
 from devicehub.core.events import Event
 from devicehub.devices import jobs, keys
+from devicehub.devices import service as devices
 from devicehub.devices.models import DeviceKey
-from devicehub.jobs import registry
-from devicehub.reactions import ON
 from tests.conftest import LiveServer, Servers, wait_until
 from tests.factories import Account, bearing, make_account, make_api_key, make_device, make_device_key
+from tests.jobs.inline import run_due_jobs
 from tests.web.refusals import refused
 
 UNKNOWN = "65f0a1b2c3d4e5f6a7b8c9d2"
@@ -134,6 +134,52 @@ def test_every_other_device_is_unknown_to_it_cached_or_not(
     for other in (sibling, foreign, UNKNOWN):
         refused(beat(key, other), 404, "DEVICE_NOT_FOUND")
         refused(client.get(f"/api/devices/{other}", headers=bearing(key)), 404, "DEVICE_NOT_FOUND")
+
+
+@pytest.mark.actor()
+def test_in_a_batch_of_beats_too_it_speaks_for_its_own_device_only(
+    client: FlaskClient, app: Any, actor: Any, device_id: str
+) -> None:
+    sibling = make_device(actor)["id"]
+    batch = {"heartbeats": [{"deviceId": sibling}, {"deviceId": device_id.upper()}]}
+    key = make_device_key(actor, device_id)
+    answer = app.test_client().post("/api/devices/heartbeats", json=batch, headers=bearing(key))
+    assert (answer.json["accepted"], answer.json["rejected"]) == (1, 1)
+    other, own = answer.json["items"]
+    assert (other["status"], other["error"]["code"]) == (404, "DEVICE_NOT_FOUND")
+    assert own["heartbeat"]["deviceId"] == device_id
+    assert client.get(f"/api/devices/{sibling}").json["presence"] == "never_seen"
+
+
+@pytest.mark.actor()
+def test_the_explanation_of_presence_names_the_key_a_signal_came_with(
+    client: FlaskClient, app: Any, actor: Any, device_id: str
+) -> None:
+    path, stranger = f"/api/devices/{device_id}", app.test_client()
+    key, text = keys.create(actor, device_id)
+    api_key = make_api_key(actor, "heartbeats:write")
+    for credential, by, key_id in (
+        (text, device_id, str(key.id)),
+        (api_key, actor.user_id, api_key.split("_")[1]),
+    ):
+        assert stranger.post(f"{path}/heartbeat", headers=bearing(credential)).status_code == 200
+        signal = client.get(f"{path}/presence").json["lastSignal"]
+        assert (signal["kind"], signal["by"], signal["keyId"]) == ("heartbeat", by, key_id)
+    [change] = client.get(f"{path}/presence/history").json["items"]
+    assert change["cause"] == {"kind": "heartbeat", "by": device_id, "keyId": str(key.id)}
+
+
+@pytest.mark.actor()
+def test_whoever_reads_a_device_is_no_sign_of_its_life(
+    client: FlaskClient, app: Any, actor: Any, beat: Any, device_id: str, clock: Callable[[float], None]
+) -> None:
+    path, key = f"/api/devices/{device_id}", make_device_key(actor, device_id)
+    heard_at = beat(key, device_id).json["lastActiveAt"]
+    clock(5)
+    for headers in (bearing(key), bearing(make_api_key(actor, "devices:read"))):
+        assert app.test_client().get(path, headers=headers).status_code == 200
+    assert client.get(path).json["lastActiveAt"] == heard_at
+    assert client.get(f"{path}/presence").json["lastSignal"]["at"] == heard_at
 
 
 @pytest.mark.actor()
@@ -333,8 +379,9 @@ def test_a_batch_begun_anew_gives_keys_while_there_are_places(actor: Any, device
 
 @pytest.mark.actor()
 def test_when_its_device_goes_it_is_dead_at_once_and_removed_in_the_background(
-    client: FlaskClient, actor: Any, beat: Any, device_id: str, told: list[Event]
+    client: FlaskClient, account: Account, beat: Any, device_id: str
 ) -> None:
+    actor = account.actor
     made = [make_device_key(actor, device_id) for _ in range(2)]
     sibling = make_device(actor)["id"]
     kept = make_device_key(actor, sibling)
@@ -343,15 +390,26 @@ def test_when_its_device_goes_it_is_dead_at_once_and_removed_in_the_background(
     assert client.delete(f"/api/devices/{device_id}").status_code == 204
     for key in made:
         refused(beat(key, device_id), 401, "TOKEN_REVOKED")
-    [deleted] = [event for event in told if event.name == "device.deleted"]
-    assert ON["device.deleted"] == ("devices.purge",)
-    assert registry.registered("devices.purge").work is jobs.purge
-    for asker, count in ((None, 2), (actor, 0)):
-        context: Any = SimpleNamespace(arguments=deleted.data, actor=asker)
-        assert jobs.purge(context) == {"credentials": count}
+    [purge] = run_due_jobs("devices.purge")
+    assert (purge.status, purge.result) == ("completed", {"credentials": 2, "presenceChanges": 1})
     for key in made:
         refused(beat(key, device_id), 401, "INVALID_TOKEN")
     assert beat(kept, sibling).status_code == 200
+    trail = client.get(f"/api/organizations/{actor.organization_id}/audit?action=device.purged").json["items"]
+    assert [(one["target"], one["changes"]) for one in trail] == [(device_id, purge.result)]
+
+
+@pytest.mark.actor()
+def test_who_deleted_a_device_may_have_left_and_the_job_be_done_twice(actor: Any, device_id: str) -> None:
+    make_device_key(actor, device_id)
+    devices.delete(actor, device_id)
+    gone = {"device_id": device_id, "organization_id": actor.organization_id}
+    context: Any = SimpleNamespace(arguments=gone, actor=None, check=lambda: None)
+    assert [jobs.purge(context) for _ in range(2)] == [
+        {"credentials": 1, "presenceChanges": 0},
+        {"credentials": 0, "presenceChanges": 0},
+    ]
+    assert len(DeviceKey.objects) == 0
 
 
 @pytest.mark.actor()

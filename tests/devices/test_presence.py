@@ -17,6 +17,7 @@ from devicehub.devices import service as devices
 from devicehub.devices.models import Device, PresenceChange
 from tests.conftest import Servers, wait_until
 from tests.factories import make_account, make_device
+from tests.jobs.inline import run_due_jobs
 
 pytestmark = pytest.mark.actor()
 Clock = Callable[[float], None]
@@ -289,6 +290,7 @@ def test_a_deleted_device_is_never_due_and_leaves_no_history(
     devices.delete(actor, device["id"])
     clock(100)
     sweeper.sweep()
+    run_due_jobs("devices.purge")
     assert (kept(device), in_the_log(actor, device)) == ([], ["online"])
 
 

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from devicehub.auth import api_keys, resets, revocation, sessions, uses
 from devicehub.core import clock, mongo
 from devicehub.core.actor import SYSTEM, Actor
+from devicehub.devices import keys as device_keys
 from devicehub.devices import purges, sweeper
 from devicehub.jobs import service as jobs
 from devicehub.jobs import sweeping
@@ -100,8 +101,8 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     for query in ("", "search=a", "role=admin", "role=admin&search=a"):
         assert client.get(f"/api/users?{query}").status_code == 200
     client.delete(path)
-    [purged] = run_due_jobs("devices.purge")
-    assert purged.status == "completed"
+    device_keys.purge(account.actor, device)
+    assert [*purges.history_of_device(account.actor.organization_id, device)] == [3]
     api_keys.end_all(user_id=account.actor.user_id, organization_id=account.actor.organization_id)
     trail = f"/api/organizations/{account.actor.organization_id}/audit"
     at = "2026-01-01T00:00:00Z"

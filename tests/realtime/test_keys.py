@@ -1,7 +1,8 @@
 """Who comes with a key: an integration hears what its scopes let it hear, a device hears nothing."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,15 +10,20 @@ from flask.testing import FlaskClient
 from socketio.exceptions import ConnectionError
 
 from devicehub.auth import api_keys
+from devicehub.core import clock
+from devicehub.core.actor import Actor
 from devicehub.core.events import emit
-from tests.conftest import LiveServer
+from devicehub.organizations import members
+from tests.conftest import LiveServer, wait_until
 from tests.factories import Account, bearing, join, make_account, make_api_key, make_device, make_device_key
-from tests.realtime.clients import Socket
+from tests.realtime.clients import Socket, Stream
 from tests.web.refusals import refused
 
 pytestmark = pytest.mark.usefixtures("app")
 
 URL = "/api/sse/events"
+# What is promised.
+WITHIN_S = 5
 
 
 def key_of(account: Account, *scopes: str) -> Any:
@@ -97,11 +103,54 @@ def test_it_joins_no_other_organization_of_its_owner(live_server: LiveServer) ->
         assert integration.call("join-organization", payload)["error"]["code"] == "ORGANIZATION_NOT_FOUND"
 
 
-def test_one_that_was_revoked_is_refused_at_the_next_event(live_server: LiveServer) -> None:
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (api_keys.revoke, "api_key_revoked"),
+        (lambda actor, key_id: api_keys.update(actor, key_id, {"active": False}), "api_key_updated"),
+        (lambda actor, key_id: api_keys.update(actor, key_id, {"scopes": ["devices:read"]}), "api_key_updated"),
+        (lambda actor, _: members.remove(actor, actor.user_id), "member_removed"),
+    ],
+)
+def test_its_connections_end_with_what_they_rest_on(
+    live_server: LiveServer, change: Callable[[Actor, str], Any], reason: str
+) -> None:
+    bob = make_account(role="viewer", organization_id=make_account().actor.organization_id)
+    key, text = api_keys.create(bob.actor, name="One", scopes=["events:read"])
+    _, other = api_keys.create(make_account().actor, name="Other", scopes=["events:read"])
+    with (
+        connected(live_server.url, {"token": text}) as socket,
+        connected(live_server.url, {"token": other}) as kept,
+        closing(Stream(live_server.url, bearing(text))) as stream,
+    ):
+        stream.wait_for("connected")
+        change(bob.actor, str(key.id))
+        for one in (socket, stream):
+            wait_until(lambda one=one: one.named("session-ended"), WITHIN_S, "the end")  # type: ignore[misc]
+            assert one.named("session-ended") == [{"reason": reason}]
+        wait_until(lambda: stream.ended and not socket.client.connected, WITHIN_S, "the connections to close")
+        assert kept.client.connected and not kept.named("session-ended")
+
+
+def test_its_connections_go_on_with_another_name_and_with_another_role_of_its_owner(
+    live_server: LiveServer,
+) -> None:
     ada = make_account()
-    key, text = api_keys.create(ada.actor, name="One", scopes=["events:read"])
-    payload = {"organizationId": ada.actor.organization_id}
+    bob = make_account(role="viewer", organization_id=ada.actor.organization_id)
+    key, text = api_keys.create(bob.actor, name="One", scopes=["events:read"])
+    payload = {"organizationId": bob.actor.organization_id}
     with connected(live_server.url, {"token": text}) as socket:
-        assert socket.call("join-organization", payload)["ok"] is True
-        api_keys.revoke(ada.actor, str(key.id))
-        assert socket.call("join-organization", payload)["error"]["code"] == "TOKEN_REVOKED"
+        api_keys.update(bob.actor, str(key.id), {"name": "Two"})
+        members.change_role(ada.actor, bob.actor.user_id, "admin")
+        answer = wait_until(lambda: (told := socket.call("join-organization", payload))["ok"] and told)
+        assert answer["role"] == "admin"
+        assert not socket.named("session-ended")
+
+
+def test_its_connections_end_with_its_own_time(live_server: LiveServer) -> None:
+    ada = make_account()
+    soon = clock.now() + timedelta(seconds=2)
+    _, text = api_keys.create(ada.actor, name="One", scopes=["events:read"], expires_at=soon)
+    with connected(live_server.url, {"token": text}) as socket:
+        wait_until(lambda: socket.named("token-expired"), 2 + WITHIN_S, "the end of its time")
+        wait_until(lambda: not socket.client.connected, WITHIN_S, "the connection to close")

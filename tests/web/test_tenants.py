@@ -12,16 +12,23 @@ from flask.testing import FlaskClient
 
 from devicehub.core import mongo
 from devicehub.core.actor import SCOPES
-from tests.factories import Account, bearing, make_account, make_api_key, make_device, make_device_key
+from tests.factories import (
+    Account,
+    bearing,
+    make_account,
+    make_api_key,
+    make_device,
+    make_device_key,
+    make_one_of_each,
+)
 from tests.web.operations import Operation, operations
 from tests.web.refusals import refused
 from tests.web.things import Ids, is_id, meant, things_of, with_ids_of
 
 FOR_DEVICES = {
     "GET /api/devices/{device_id}",
-    "GET /api/devices/{device_id}/presence",
     "POST /api/devices/{device_id}/heartbeat",
-    "POST /api/devices/{device_id}/logs",
+    "POST /api/devices/heartbeats",
 }
 NOT_FOR_KEYS = ("/api/auth/", "/api/users/", "/api/organizations", "/api/invitations", "/api/audit")
 
@@ -30,12 +37,13 @@ Ask = Callable[..., Any]
 
 @pytest.fixture
 def own(account: Account) -> dict[str, str]:
-    """What somebody may come with, by its kind: each good for all that its kind may do."""
+    """What somebody may come with, by its kind: each good for all that its kind may do; and the key's device."""
     device_id = make_device(account.actor)["id"]
     return {
         "user": account.access_token,
         "api key": make_api_key(account.actor),
         "device key": make_device_key(account.actor, device_id),
+        "device": str(device_id),
     }
 
 
@@ -47,7 +55,7 @@ def ask(app: Any) -> Ask:
     def send(operation: Operation, credential: str, ids: Ids, *, body: Any = None, query: str = "") -> Any:
         body = operation.example if body is None and operation.takes_body else body
         how = {"json": body} if operation.takes_body else {}
-        path = operation.address(**ids) + query
+        path = operation.address(ids) + query
         return stranger.open(path, method=operation.method, headers=bearing(credential), **how)
 
     return send
@@ -99,7 +107,7 @@ def test_what_another_organization_has_is_unknown(ask: Ask, own: dict[str, str],
         must_be_unknown(ask(operation, own[who], ids), operation, who)
         assert all_of(theirs.actor.organization_id) == before, operation
         asked += 1
-    assert asked >= {"user": 9, "api key": 4, "device key": 2}[who]
+    assert asked >= {"user": 24, "api key": 7, "device key": 2}[who]
 
 
 @pytest.mark.actor()
@@ -119,8 +127,9 @@ def test_what_it_has_is_unknown_within_ones_own_too(
 
 
 @pytest.mark.actor()
-@pytest.mark.parametrize("who", ["user", "api key"])
+@pytest.mark.parametrize("who", ["user", "api key", "device key"])
 def test_what_it_has_is_unknown_in_a_body_too(ask: Ask, own: dict[str, str], account: Account, who: str) -> None:
+    asked = 0
     for operation in guarded():
         theirs = make_account()
         body = with_ids_of(theirs, operation.whole_example) if operation.takes_body else None
@@ -128,6 +137,8 @@ def test_what_it_has_is_unknown_in_a_body_too(ask: Ask, own: dict[str, str], acc
             ids, before = things_of(account, operation), all_of(theirs.actor.organization_id)
             must_be_unknown(ask(operation, own[who], ids, body=body), operation, who)
             assert all_of(theirs.actor.organization_id) == before, operation
+            asked += 1
+    assert asked >= 1
 
 
 @pytest.mark.actor()
@@ -143,14 +154,35 @@ def test_whoever_filters_by_it_finds_nothing(ask: Ask, own: dict[str, str], acco
                 note = f"{operation}{query}: {answer.text}"
                 assert answer.status_code == 404 or (answer.status_code == 200 and not answer.json["items"]), note
                 asked += 1
-    assert asked >= 1
+    assert asked >= {"user": 2, "api key": 1}[who]
+
+
+@pytest.mark.actor()
+@pytest.mark.parametrize("who", ["user", "api key", "device key"])
+def test_no_answer_names_what_another_organization_has(
+    ask: Ask, own: dict[str, str], account: Account, who: str
+) -> None:
+    """Asked about one's own, and for lists without a filter."""
+    theirs = make_account()
+    foreign = {*make_one_of_each(theirs).values(), theirs.actor.organization_id, theirs.actor.user_id}
+    asked = 0
+    for operation in guarded():
+        if operation.method == "GET" and let_in(operation, who) and not operation.is_stream:
+            ids = things_of(account, operation)
+            if who == "device key":
+                ids |= {"device_id": own["device"]}
+            answer = ask(operation, own[who], ids)
+            assert answer.status_code == 200 or operation.documents(answer.status_code, answer.json["code"])
+            assert [one for one in foreign if one in answer.text] == [], f"{operation}: {answer.text}"
+            asked += answer.status_code == 200
+    assert asked >= {"user": 14, "api key": 5, "device key": 1}[who]
 
 
 @pytest.mark.actor()
 def test_a_device_is_let_in_where_it_tells_of_itself_and_nowhere_else(
     ask: Ask, own: dict[str, str], account: Account
 ) -> None:
-    assert {str(operation) for operation in guarded() if operation.lets_devices_in} <= FOR_DEVICES
+    assert {str(operation) for operation in guarded() if operation.lets_devices_in} == FOR_DEVICES
     for operation in guarded():
         if not operation.lets_devices_in:
             answer = ask(operation, own["device key"], things_of(account, operation))

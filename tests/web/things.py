@@ -10,6 +10,7 @@ from tests.web.operations import Operation
 
 # By the key of a body or of a query (in camelCase; lists of ids are called like one of them): which id it takes.
 MEANS: dict[str, Callable[[Account], str]] = {
+    "actor": lambda account: account.actor.user_id,
     "deviceId": lambda account: MAKE["device_id"](account, {}),
     "organizationId": lambda account: account.actor.organization_id,
     "ownerId": lambda account: account.actor.user_id,
@@ -38,7 +39,7 @@ def with_ids_of(account: Account, value: Any, name: str = "") -> Any:
 
 def is_id(name: str) -> bool:
     """Whether a key of a body or a query names something by its id."""
-    return name.removesuffix("s").endswith("Id")
+    return name in MEANS or name.removesuffix("s").endswith("Id")
 
 
 def meant(account: Account, name: str) -> str:
