@@ -47,8 +47,9 @@ def create_app(settings: Settings) -> Flask:
     openapi.init_app(app)
     errors.init_app(app)
     for door in doors("routes"):
-        if hasattr(door, "blp"):
-            api.register_blueprint(door.blp)
+        own = getattr(door, "blp", None)
+        for blp in getattr(door, "blueprints", (own,) if own else ()):
+            api.register_blueprint(blp)
         if hasattr(door, "pages"):
             app.register_blueprint(door.pages)
     manager.init_socketio(app, settings, memberships=identity.memberships)

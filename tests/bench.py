@@ -9,6 +9,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 import orjson
@@ -23,6 +25,10 @@ from tests.bench_storm import Asks, storms
 from tests.conftest import NO_LIMITS, ROOT, SECRETS, LiveServer, free_port, named, start_server
 
 DEVICES, ROUNDS = 1000, 400
+TRIES, CROWD = 40, 100
+QUIET = {"SLOW_REQUEST_MS": "600000"}  # hashing is slow on purpose
+ADA = {"name": "Ada Lovelace", "email": "ada@example.com", "password": "correct horse battery"}
+NOBODY = "nobody@example.com"
 ASKED = {
     "profile": "/api/users/profile",
     "list of 20": "/api/devices",
@@ -33,8 +39,8 @@ ASKED = {
 class Client:
     """One connection, kept; small enough not to be what is measured."""
 
-    def __init__(self, port: int) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    def __init__(self, port: int, *, timeout: float = 30) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
         self.headers: dict[str, str] = {}
 
     def ask(
@@ -67,6 +73,8 @@ def main() -> None:
         )
         try:
             console.print(cached_and_uncached(settings))
+            console.print(known_and_unknown(settings))
+            console.print(signing_in_at_once(settings))
             console.print(grouped_and_single(settings))
             console.print(storms(settings, _somebody))
         finally:
@@ -99,6 +107,78 @@ def cached_and_uncached(settings: Settings) -> Table:
             cached, uncached, unchanged = (times[way] for way in ways)
             ratio = statistics.median(uncached) / statistics.median(cached)
             table.add_row(noun, _shown(cached), _shown(uncached), _shown(unchanged), f"{ratio:.1f}")
+        return table
+    finally:
+        server.stop()
+
+
+def known_and_unknown(settings: Settings) -> Table:
+    """What an address's answers take when there is an account of it and when there is none, in turn.
+
+    Each try comes from another network, so that the lock is met only where it is asked for.
+    """
+    server = start_server(settings, QUIET | {"TRUSTED_PROXIES": "1"})
+    table = Table(
+        "answer",
+        "known ms",
+        "unknown ms",
+        "unknown / known",
+        title=f"an address known or not, {TRIES} rounds, medians (p95)",
+    )
+    try:
+        client = Client(int(server.url.rpartition(":")[2]))
+        client.ask("POST", "/api/auth/signup", ADA)
+        networks = count(1)
+
+        def wrong(email: str, ip: str) -> str:
+            body = {"email": email, "password": "wrong horse battery"}
+            return str(client.ask("POST", "/api/auth/login", body, **{"X-Forwarded-For": ip})[0].status)
+
+        def forgot(email: str) -> str:
+            return str(client.ask("POST", "/api/auth/password/forgot", {"email": email})[0].status)
+
+        asks: dict[str, tuple[str, Callable[[str], str]]] = {
+            "wrong password": ("401", lambda email: wrong(email, f"192.0.2.{next(networks)}")),
+            "locked": ("423", lambda email: wrong(email, "198.51.100.1")),
+            "forgot": ("202", forgot),
+        }
+        for name, (status, ask) in asks.items():
+            for email in (ADA["email"], NOBODY) * 5 * (name == "locked"):
+                ask(email)
+            ways = {email: lambda email=email, ask=ask: ask(email) for email in (ADA["email"], NOBODY)}  # type: ignore[misc]
+            times = _in_turn(name, ways, rounds=TRIES, expected=status)
+            known, unknown = times[ADA["email"]], times[NOBODY]
+            ratio = statistics.median(unknown) / statistics.median(known)
+            table.add_row(name, _shown(known), _shown(unknown), f"{ratio:.2f}")
+        return table
+    finally:
+        server.stop()
+
+
+def signing_in_at_once(settings: Settings) -> Table:
+    """How many of a crowd that signs in at once are let in, and whether the process still answers others."""
+    server = start_server(settings, QUIET)
+    port = int(server.url.rpartition(":")[2])
+    try:
+        Client(port).ask("POST", "/api/auth/signup", ADA)
+        credentials = {key: ADA[key] for key in ("email", "password")}
+
+        def sign_in(_: int) -> int:
+            return Client(port, timeout=120).ask("POST", "/api/auth/login", credentials)[0].status
+
+        prober, probes = Client(port), []
+        started = time.perf_counter()
+        with ThreadPoolExecutor(CROWD) as callers:
+            answers = [callers.submit(sign_in, number) for number in range(CROWD)]
+            while not all(answer.done() for answer in answers):
+                asked = time.perf_counter()
+                prober.ask("GET", "/health")
+                probes.append((time.perf_counter() - asked) * 1000)
+                time.sleep(0.02)
+        took = time.perf_counter() - started
+        let_in = sum(answer.result() == 200 for answer in answers)
+        table = Table("let in", "all answered after s", "/health meanwhile ms", title=f"{CROWD} sign in at once")
+        table.add_row(f"{let_in} of {CROWD}", f"{took:.1f}", f"{_shown(probes)}, {max(probes):.0f} at most")
         return table
     finally:
         server.stop()
@@ -143,15 +223,18 @@ def _sign_up(client: Client) -> None:
     client.headers = {"Authorization": f"Bearer {orjson.loads(body)['accessToken']}"}
 
 
-def _in_turn(noun: str, ways: dict[str, Callable[[], str]]) -> dict[str, list[float]]:
+def _in_turn(
+    noun: str, ways: dict[str, Callable[[], str]], *, rounds: int = ROUNDS, expected: str | None = None
+) -> dict[str, list[float]]:
+    """The times of each way, which has to give `expected`, or else its own name."""
     times: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in track(range(ROUNDS), description=noun, transient=True):
+    for _ in track(range(rounds), description=noun, transient=True):
         for name, way in ways.items():
             started = time.perf_counter()
             result = way()
             times[name].append((time.perf_counter() - started) * 1000)
-            if result != name:
-                raise RuntimeError(f"{noun}: expected {name}, was answered {result}")
+            if result != (expected or name):
+                raise RuntimeError(f"{noun}: expected {expected or name}, was answered {result}")
     return times
 
 

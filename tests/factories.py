@@ -8,7 +8,7 @@ from typing import Any
 from bson import ObjectId
 from flask import Flask
 
-from devicehub.auth import api_keys, email_change, sessions, standing
+from devicehub.auth import api_keys, email_change, resets, sessions, standing
 from devicehub.auth import service as auth
 from devicehub.auth.models import Session
 from devicehub.core import clock, redis
@@ -105,6 +105,7 @@ MAKE: dict[str, Callable[[Account, Ids], str]] = {
     "receipt_id": lambda account, _: _deleted(account),
     "api_key_id": lambda account, _: str(api_keys.create(account.actor, name="One", scopes=["logs:read"])[0].id),
     "device_id": lambda account, _: str(make_device(account.actor)["id"]),
+    "session_id": lambda account, _: str(account.actor.session_id),
     "key_id": lambda account, ids: str(device_keys.create(account.actor, ids["device_id"])[0].id),
 }
 
@@ -142,6 +143,13 @@ def _signed(email: str, grant: sessions.Grant) -> Account:
     with app.app_context():
         token = identity.mint(grant)
         return Account(email, identity.authenticate(token), token, grant.refresh_token)
+
+
+def make_code(email: str) -> tuple[str, str]:
+    """A challenge for a lost password, and the code that was mailed for it."""
+    challenge_id = resets.begin(email)
+    resets.send_code(challenge_id, attempt=1)
+    return challenge_id, Mail.objects(key=f"otp:{challenge_id}:1").first().data["code"]
 
 
 def email_token(account: Account, email: str | None = None) -> str:

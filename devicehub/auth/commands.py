@@ -8,7 +8,7 @@ import click
 from flask import Flask
 from marshmallow import ValidationError
 
-from devicehub.auth import admins, sessions
+from devicehub.auth import admins, revocation
 from devicehub.auth.errors import UnfitPassword
 from devicehub.auth.schemas import SignUpSchema
 from devicehub.core import cache, config, crypto, migrations
@@ -95,7 +95,7 @@ def revoke_all(create_app: CreateApp, yes: bool) -> None:
     create_app(config.load_for_command())
     if not yes:
         click.confirm("End every session of everyone?", abort=True)
-    ended = sum(sessions.end_everyones())
+    ended = sum(revocation.end_everyones())
     click.echo(f"Sessions ended: {ended}.")
     try:
         cache.current().settle()  # or a word to Redis was lost on the way, and somebody believes what it remembers

@@ -13,10 +13,9 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from devicehub.audit import service as audit
-from devicehub.auth import passwords
+from devicehub.auth import lockout
 from devicehub.auth.errors import (
     EmailAlreadyExists,
-    InvalidCredentials,
     InvalidEmailToken,
     TooManyEmailChanges,
 )
@@ -37,11 +36,12 @@ ALLOWED, WINDOW = 5, timedelta(hours=1)
 def ask(actor: Actor, *, email: str, current_password: str) -> None:
     """Mail a link to the new address, whether or not it has an account: only who reads its mail finds out.
 
-    Raises InvalidCredentials, InvalidInput for one's present address, TooManyEmailChanges and Busy.
+    Raises InvalidCredentials, AccountLocked, InvalidInput for one's present address, TooManyEmailChanges and Busy.
     """
     user, address = users.get(actor.user_id), email.lower()
-    if not passwords.matches(current_password, user.password_hash):
-        raise InvalidCredentials()
+    place = lockout.session(user.email, actor.session_id or "")
+    lockout.admit(place)
+    lockout.verify(current_password, user.password_hash, place)
     if address == user.email:
         raise InvalidInput(errors={"email": ["This is your address already."]})
     secret = crypto.random_token()

@@ -2,6 +2,7 @@
 
 Unauthenticated
 ├── InvalidCredentials
+├── InvalidOtp, InvalidResetToken                             of one who has lost the password
 ├── InvalidToken, TokenExpired, TokenRevoked, TokenStale      of an access token
 ├── KeyRevoked, KeyInactive, KeyExpired                       of a key
 ├── InvalidRefreshToken, RefreshTokenReused                   of a refresh token
@@ -17,10 +18,33 @@ class InvalidCredentials(Unauthenticated):
     detail = "The e-mail address and the password do not go together."
 
 
+class AccountLocked(DeviceHubError):
+    status = 423
+    code = "ACCOUNT_LOCKED"
+    title = "Account locked"
+    detail = "Too many wrong passwords for this address; `Retry-After` says when to try again from here."
+
+    def __init__(self, *, retry_after: int) -> None:
+        super().__init__(headers={"Retry-After": str(retry_after)})
+
+
+class InvalidOtp(Unauthenticated):
+    code = "INVALID_OTP"
+    title = "Invalid one-time code"
+    detail = "This is not the code, or it is used up or too old; `attemptsRemaining` says how often to try yet."
+
+    def __init__(self, *, attempts_remaining: int) -> None:
+        super().__init__(extensions={"attemptsRemaining": attempts_remaining})
+
+
 class InvalidToken(Unauthenticated):
     code = "INVALID_TOKEN"
     title = "Invalid token"
     detail = "This is no access token or key of ours."
+
+
+class InvalidResetToken(InvalidToken):
+    detail = "This is not a reset token that is still good; ask for a new code."
 
 
 class TokenExpired(Unauthenticated):
@@ -65,6 +89,12 @@ class RefreshTokenReused(Unauthenticated):
     detail = "This refresh token was used before, so somebody may have stolen it: its session has been ended."
 
 
+class SessionNotFound(NotFound):
+    code = "SESSION_NOT_FOUND"
+    title = "Session not found"
+    detail = "No live session {session_id} of yours."
+
+
 class InvalidEmailToken(Unauthenticated):
     code = "INVALID_EMAIL_TOKEN"
     title = "Invalid e-mail token"
@@ -107,3 +137,12 @@ class TooManyEmailChanges(DeviceHubError):
 
 class UnfitPassword(InvalidInput):
     """The password is against the rules; `errors` says which."""
+
+
+class PasswordReused(InvalidInput):
+    code = "PASSWORD_REUSED"
+    title = "Password reused"
+    detail = "This is the present password or the one before it; choose another."
+
+    def __init__(self) -> None:
+        super().__init__(errors={"newPassword": ["You have used this password before."]})

@@ -3,9 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from devicehub.auth import api_keys
+from devicehub.auth import api_keys, resets
 from devicehub.jobs.registry import Context, job
 from devicehub.organizations import deletions
+
+
+@job(resets.JOB, timeout_s=30)
+def send_otp(context: Context) -> None:
+    """Mail a code to who has lost their password, if there is anybody of that address."""
+    resets.send_code(context.arguments["challengeId"], attempt=context.attempt)
 
 
 @job("auth.end_api_keys")

@@ -1,25 +1,37 @@
 """Signing up, signing in, staying in, signing out."""
 
+from contextlib import suppress
 from typing import Any
 
 from flask import Blueprint as FlaskBlueprint
 from flask import Response, render_template, request
 from flask.views import MethodView
 
-from devicehub.auth import api_keys, email_change, errors, schemas, sessions
+from devicehub.auth import (
+    api_keys,
+    email_change,
+    errors,
+    password_routes,
+    refresh_tokens,
+    revocation,
+    schemas,
+    sessions,
+)
 from devicehub.auth import service as auth
-from devicehub.core import config, crypto
-from devicehub.core.errors import Busy, Unauthenticated
+from devicehub.auth.sessions import Grant
+from devicehub.core import crypto
+from devicehub.core.errors import Busy, Forbidden, Unauthenticated
 from devicehub.organizations import service as organizations
-from devicehub.organizations.errors import InvitationNotFound, TooMany
+from devicehub.organizations.errors import InvitationNotFound, OrganizationNotFound, TooMany
 from devicehub.users.service import UserNotFound
-from devicehub.web import identity
+from devicehub.web import cookies, identity, tokens
 from devicehub.web.blueprint import Blueprint
 from devicehub.web.pagination import take_page
 from devicehub.web.responses import json_response
 from devicehub.web.schemas import PageQuerySchema
 
 blp = Blueprint("auth", __name__, url_prefix="/api/auth", description="Accounts, sessions and tokens.")
+blueprints = (blp, password_routes.blp)
 pages = FlaskBlueprint("account_pages", __name__, template_folder="pages")
 
 _PAGE_POLICY = (
@@ -48,51 +60,89 @@ class SignUp(MethodView):
 class LogIn(MethodView):
     @blp.public(limit="auth")
     @blp.arguments(schemas.LogInSchema)
-    @blp.response(200, schemas.TokensSchema)
-    @blp.raises(errors.InvalidCredentials, Busy)
-    def post(self, credentials: dict[str, Any]) -> dict[str, Any]:
-        """Open a session"""
-        ip, user_agent = _place()
-        return _tokens(auth.log_in(**credentials, ip=ip, user_agent=user_agent))
+    @blp.response(200, schemas.SignedInSchema, headers=tokens.SET_COOKIE)
+    @tokens.granted
+    @blp.raises(errors.InvalidCredentials, errors.AccountLocked, errors.NotAMember, Busy)
+    def post(self, credentials: dict[str, Any]) -> Grant:
+        """Open a session
+
+        Five wrong passwords for an address within 15 minutes lock it for who sends them, for a minute and longer
+        with each further one; known devices, and people elsewhere, still get in.
+        """
+        return auth.log_in(**credentials, **tokens.place())
 
 
 @blp.route("/refresh")
 class Refresh(MethodView):
     @blp.public(limit="refresh")
-    @blp.arguments(schemas.RefreshSchema)
-    @blp.response(200, schemas.TokensSchema)
-    @blp.raises(errors.InvalidRefreshToken, errors.RefreshTokenReused, errors.NotAMember)
-    def post(self, body: dict[str, Any]) -> dict[str, Any]:
+    @blp.doc(security=[{"refreshCookie": []}, {}])
+    @blp.arguments(schemas.RefreshSchema, required=False)
+    @blp.response(200, schemas.TokensSchema, headers=tokens.SET_COOKIE)
+    @tokens.granted
+    @blp.raises(errors.InvalidRefreshToken, errors.RefreshTokenReused, errors.NotAMember, cookies.ForeignOrigin)
+    def post(self, body: dict[str, Any]) -> Grant:
         """Exchange a refresh token for a new pair
 
         The same token again, within 10 seconds and from the same browser, gives the same successor; any older
-        one ends the session.
+        one ends the session. A browser may leave the body out, and send its cookie from an allowed `Origin`.
         """
-        ip, user_agent = _place()
-        return _tokens(sessions.rotate(body["refresh_token"], ip=ip, user_agent=user_agent))
+        token = cookies.presented(body)
+        if token is None:
+            raise errors.InvalidRefreshToken()
+        return sessions.rotate(token, **tokens.place())
+
+
+@blp.route("/switch-organization")
+class SwitchOrganization(MethodView):
+    @blp.guard()
+    @blp.arguments(schemas.SwitchSchema)
+    @blp.response(200, schemas.TokensSchema, headers=tokens.SET_COOKIE)
+    @tokens.granted
+    @blp.raises(Forbidden, OrganizationNotFound)
+    def post(self, body: dict[str, Any]) -> Grant:
+        """Make another of one's organizations the active one of this session
+
+        The session goes on with a new pair of tokens, as after a refresh, and stays in that organization. Access
+        tokens of before speak for the organization they were made for until they end.
+        """
+        return sessions.switch(identity.current_actor(), **body, **tokens.place())
 
 
 @blp.route("/logout")
 class LogOut(MethodView):
     @blp.public()
-    @blp.doc(security=[{"accessToken": []}, {}])
+    @blp.doc(security=[{"accessToken": []}, {"refreshCookie": []}, {}])
     @blp.arguments(schemas.LogOutSchema, required=False)
     @blp.response(204)
-    @blp.raises(Unauthenticated, errors.InvalidRefreshToken)
+    @blp.raises(Unauthenticated, errors.InvalidRefreshToken, cookies.ForeignOrigin)
     def post(self, body: dict[str, Any]) -> None:
         """End this session
 
-        A refresh token of it suffices; doing it again is fine.
+        A refresh token of it suffices, also a browser's cookie, which is dropped; doing it again is fine.
         """
-        if token := body.get("refresh_token"):
-            sessions.end_by_token(token)
-            return
-        try:
-            actor = identity.current_actor()
-        except errors.TokenRevoked:
-            return
+        token = cookies.presented(body)
+        if token is None:
+            _log_out_by_identity()
+        else:
+            _log_out_by_token(token)
+        cookies.drop()
+
+
+def _log_out_by_identity() -> None:
+    with suppress(errors.TokenRevoked):  # it has ended before
+        actor = identity.current_actor()
         if actor.session_id:
-            sessions.end(actor.session_id)
+            revocation.end(actor.session_id)
+
+
+def _log_out_by_token(token: str) -> None:
+    try:
+        revocation.end_by_token(token)
+    except errors.InvalidRefreshToken:
+        if not cookies.came_by_cookie():
+            raise
+        if identity.known_actor() is not None:  # an old cookie, but somebody who is signed in
+            _log_out_by_identity()
 
 
 @blp.route("/logout-all")
@@ -102,6 +152,29 @@ class LogOutAll(MethodView):
     def post(self) -> dict[str, int]:
         """End every session of one's own"""
         return {"revoked_sessions": auth.log_out_everywhere(identity.current_actor())}
+
+
+@blp.route("/sessions")
+class Sessions(MethodView):
+    @blp.guard()
+    @blp.arguments(PageQuerySchema, location="query")
+    @blp.response(200, schemas.SessionListSchema)
+    def get(self, query: dict[str, Any]) -> Response:
+        """List one's live sessions, the one used last first"""
+        return json_response(sessions.find(identity.current_actor(), take_page(query)))
+
+
+@blp.route("/sessions/<id:session_id>")
+class SessionById(MethodView):
+    @blp.guard()
+    @blp.response(204)
+    @blp.raises(errors.SessionNotFound)
+    def delete(self, session_id: str) -> None:
+        """End one of one's sessions
+
+        Its tokens are dead at once; what was connected with them is told so.
+        """
+        revocation.end_own(identity.current_actor(), session_id)
 
 
 @blp.route("/revoke")
@@ -115,15 +188,15 @@ class Revoke(MethodView):
         The answer is the same whatever the token was.
         """
         actor, token = identity.current_actor(), body["token"]
-        if token.startswith(f"{sessions.PREFIX}."):
-            sessions.revoke_own(actor, token)
+        if refresh_tokens.is_one(token):
+            revocation.revoke_own(actor, token)
             return
         try:
             claims = identity.decode(token, accept_expired=True)
         except errors.InvalidToken:
             return
         if claims["sub"] == actor.user_id:
-            sessions.revoke_token(claims["sid"], claims["jti"])
+            revocation.revoke_token(actor, claims["sid"], claims["jti"])
 
 
 @blp.route("/api-keys")
@@ -184,7 +257,7 @@ class EmailChange(MethodView):
     @blp.guard(limit="auth")
     @blp.arguments(schemas.EmailChangeSchema)
     @blp.response(202, schemas.EmailChangeAskedSchema)
-    @blp.raises(errors.InvalidCredentials, errors.TooManyEmailChanges, UserNotFound, Busy)
+    @blp.raises(errors.InvalidCredentials, errors.AccountLocked, errors.TooManyEmailChanges, UserNotFound, Busy)
     def post(self, wish: dict[str, Any]) -> dict[str, int]:
         """Ask for another e-mail address
 
@@ -216,19 +289,3 @@ def confirm_email() -> Response:
     response.headers["Content-Security-Policy"] = _PAGE_POLICY.format(nonce=nonce)
     response.headers["Cache-Control"] = "no-store"
     return response
-
-
-def _place() -> tuple[str | None, str]:
-    return request.remote_addr, request.headers.get("User-Agent", "")[:300]
-
-
-def _tokens(grant: sessions.Grant) -> dict[str, Any]:
-    settings = config.current()
-    return {
-        "access_token": identity.mint(grant),
-        "refresh_token": grant.refresh_token,
-        "token_type": "Bearer",
-        "expires_in": settings.access_token_ttl,
-        "refresh_expires_in": settings.refresh_token_ttl,
-        **auth.describe_grant(grant),
-    }

@@ -13,25 +13,34 @@ from devicehub.web.schemas import Schema, envelope
 _ADDRESS = {"example": "ada@example.com"}
 _PASSWORD = {"format": "password", "example": "correct horse battery"}
 _REFRESH_TOKEN = {"example": "dhr1.65f0....0.b1f..."}
+_RESET_TOKEN = {"example": "dhp1.65f0....0.1790000000.9d3..."}
+_CHALLENGE = {"pattern": "^[A-Za-z0-9_-]{22}$", "example": "nJ2cTq0bQyKc1mYwqz3b7A"}
+_OTP = {"pattern": "^[0-9]{6}$", "example": "042137"}
+_DEVICE_TOKEN = {"example": "dhl1.65f0....0.3f0c....1790000000.c2a..."}
 
 
 def _email() -> fields.Email:
     return fields.Email(required=True, validate=validate.Length(max=254), metadata=_ADDRESS)
 
 
+def _new_password(example: str) -> fields.String:
+    told = {
+        "description": "At least 8 characters and at most 72 bytes (NFKC); no common password.",
+        "minLength": 8,
+        "maxLength": 72,
+        "example": example,
+    }
+    return fields.String(required=True, validate=validate.Length(max=200), metadata=_PASSWORD | told)
+
+
+def _password() -> fields.String:
+    return fields.String(required=True, validate=validate.Length(max=200), metadata=_PASSWORD)
+
+
 class SignUpSchema(Schema):
     name = Text(100, shortest=2, required=True, metadata={"example": "Ada Lovelace"})
     email = _email()
-    password = fields.String(
-        required=True,
-        validate=validate.Length(max=200),
-        metadata=_PASSWORD
-        | {
-            "description": "At least 8 characters and at most 72 bytes (NFKC); no common password.",
-            "minLength": 8,
-            "maxLength": 72,
-        },
-    )
+    password = _new_password("correct horse battery")
     organization_name = Text(100, shortest=2, metadata={"example": "Analytical Engines"})
     invitation_token = fields.String(
         validate=validate.Length(max=512),
@@ -52,11 +61,18 @@ class SignedUpSchema(Schema):
 
 class LogInSchema(Schema):
     email = _email()
-    password = fields.String(required=True, validate=validate.Length(max=200), metadata=_PASSWORD)
+    password = _password()
+    device_token = fields.String(
+        validate=validate.Length(max=512),
+        metadata={"description": "What signing in on this device answered before."} | _DEVICE_TOKEN,
+    )
 
 
 class RefreshSchema(Schema):
-    refresh_token = fields.String(required=True, validate=validate.Length(max=512), metadata=_REFRESH_TOKEN)
+    refresh_token = fields.String(
+        validate=validate.Length(max=512),
+        metadata={"description": "A browser's cookie serves as well."} | _REFRESH_TOKEN,
+    )
 
 
 class LogOutSchema(Schema):
@@ -71,9 +87,19 @@ class RevokeSchema(Schema):
     )
 
 
+class SwitchSchema(Schema):
+    organization_id = fields.String(
+        required=True,
+        validate=validate.Length(max=64),
+        metadata={"example": "65f0a1b2c3d4e5f6a7b8c9d1"},
+    )
+
+
 class TokensSchema(Schema):
     access_token = fields.String(required=True, metadata={"example": "eyJhbGciOiJIUzI1NiJ9.e30...."})
-    refresh_token = fields.String(required=True, metadata=_REFRESH_TOKEN)
+    refresh_token = fields.String(
+        metadata={"description": "Not with `X-Token-Transport: cookie`."} | _REFRESH_TOKEN
+    )
     token_type = fields.String(required=True, validate=validate.Equal("Bearer"))
     expires_in = fields.Integer(required=True, metadata={"description": "Seconds.", "example": 900})
     refresh_expires_in = fields.Integer(required=True, metadata={"description": "Seconds.", "example": 604800})
@@ -81,13 +107,68 @@ class TokensSchema(Schema):
     organization = fields.Nested(OrganizationSchema, required=True)
 
 
+class SignedInSchema(TokensSchema):
+    device_token = fields.String(
+        required=True,
+        metadata={
+            "description": "Keep it on this device, for 90 days, and send it with the next sign-in: then failures "
+            "of others do not lock it out, and nobody is mailed of a new place."
+        }
+        | _DEVICE_TOKEN,
+    )
+
+
+class SessionSchema(Schema):
+    id = fields.String(required=True, metadata={"example": "65f0a1b2c3d4e5f6a7b8c9d3"})
+    ip = fields.String(required=True, allow_none=True, metadata={"example": "192.0.2.7"})
+    user_agent = fields.String(required=True, allow_none=True, metadata={"example": "Mozilla/5.0 (X11; Linux)"})
+    created_at = Timestamp(required=True)
+    last_used_at = Timestamp(required=True, metadata={"description": "True to about a minute."})
+    current = fields.Boolean(
+        required=True, metadata={"description": "Whether it is the one that asks.", "example": True}
+    )
+
+
+SessionListSchema = envelope(SessionSchema)
+
+
 class RevokedSchema(Schema):
     revoked_sessions = fields.Integer(required=True, metadata={"example": 3})
 
 
+class PasswordChangeSchema(Schema):
+    current_password = _password()
+    new_password = _new_password("staple battery horse")
+
+
+class ForgottenSchema(Schema):
+    email = _email()
+
+
+class ChallengeSchema(Schema):
+    challenge_id = fields.String(required=True, metadata=_CHALLENGE)
+    expires_in = fields.Integer(required=True, metadata={"description": "Seconds.", "example": 600})
+
+
+class OtpSchema(Schema):
+    challenge_id = fields.String(
+        required=True, validate=validate.Regexp(r"[A-Za-z0-9_-]{22}\Z"), metadata=_CHALLENGE
+    )
+    otp = fields.String(required=True, validate=validate.Regexp(r"[0-9]{6}\Z"), metadata=_OTP)
+
+
+class ResetTokenSchema(Schema):
+    reset_token = fields.String(required=True, metadata=_RESET_TOKEN)
+
+
+class PasswordResetSchema(Schema):
+    reset_token = fields.String(required=True, validate=validate.Length(max=512), metadata=_RESET_TOKEN)
+    new_password = _new_password("staple battery horse")
+
+
 class EmailChangeSchema(Schema):
     email = _email()
-    current_password = fields.String(required=True, validate=validate.Length(max=200), metadata=_PASSWORD)
+    current_password = _password()
 
 
 class EmailChangeAskedSchema(Schema):

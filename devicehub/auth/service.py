@@ -1,17 +1,18 @@
 """Signing up and signing in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bson import ObjectId
 from mongoengine.errors import NotUniqueError
 
-from devicehub.auth import passwords, sessions
+from devicehub.auth import known_devices, lockout, passwords, revocation, sessions
 from devicehub.auth.errors import EmailAlreadyExists, InvalidCredentials, RoleNotYours
 from devicehub.auth.sessions import Grant
 from devicehub.core import clock
 from devicehub.core.actor import Actor, Role
 from devicehub.core.events import emit
+from devicehub.mail import service as mail
 from devicehub.organizations import invitations
 from devicehub.organizations import service as organizations
 from devicehub.organizations.errors import InvitationNotFound, TooMany
@@ -89,20 +90,40 @@ def _as_member(user: User, invitation: Open) -> SignUp:
     return SignUp(user, *organizations.get_for(str(user.id), invitation.organization_id))
 
 
-def log_in(*, email: str, password: str, ip: str | None, user_agent: str | None) -> Grant:
-    """Open a session; raises InvalidCredentials, after the same time for a known and an unknown address."""
-    user: User | None = User.objects(email=email.lower()).first()
-    if not passwords.matches(password, user.password_hash if user else None) or user is None:
+def log_in(
+    *, email: str, password: str, ip: str | None, user_agent: str | None, device_token: str | None = None
+) -> Grant:
+    """Open a session, and make the device it is on a known one.
+
+    Raises InvalidCredentials, after the same time for a known and an unknown address, and AccountLocked.
+    """
+    address = email.lower()
+    device_id = known_devices.recognize(device_token, address)
+    place = lockout.device(address, device_id) if device_id else lockout.network(address, ip)
+    lockout.admit(place)
+    user: User | None = User.objects(email=address).first()
+    lockout.verify(password, user.password_hash if user else None, place)
+    if user is None:  # whose password is never right
         raise InvalidCredentials()
     organizations.give_home(user)
+    is_news = device_id is None and not sessions.has_been_at(user, ip=ip, user_agent=user_agent)
     grant = sessions.open_session(user, ip=ip, user_agent=user_agent)
     emit("session.opened", _actor(grant), session_id=grant.session_id)
-    return grant
+    if is_news and not _is_first(user):
+        facts = {"at": clock.rfc3339(clock.now()), "ip": ip, "userAgent": user_agent}
+        mail.send("new_sign_in", user.email, facts, key=f"new_sign_in:{grant.session_id}", user_id=grant.user_id)
+    return replace(grant, device_token=known_devices.issue(user, device_id))
+
+
+def _is_first(user: User) -> bool:
+    """Whether nobody has ever signed in to this account before; true once."""
+    never = User.objects(id=user.id, first_sign_in_at=None)
+    return bool(never.update_one(set__first_sign_in_at=clock.now()))
 
 
 def log_out_everywhere(actor: Actor) -> int:
     """End every session of the caller; returns how many there were."""
-    return sessions.end_all(actor.user_id)
+    return revocation.end_all(actor.user_id)
 
 
 def describe_grant(grant: Grant) -> dict[str, Any]:

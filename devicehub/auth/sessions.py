@@ -1,32 +1,35 @@
-"""Sessions and their refresh tokens: opening, rotation, the twin's grace, theft, and the end.
+"""Sessions: opening, rotation of their refresh tokens, the twin's grace, and theft.
 
-A refresh token is `dhr1.<session>.<n>.<mac>`. Rotation is one conditional update; see RFC 9700 section 4.14 for
-why an old token ends its whole family.
+Rotation is one conditional update; see RFC 9700 section 4.14 for why an old token ends its whole family.
 """
 
 import secrets
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from bson import ObjectId
 
 from devicehub.audit import service as audit
-from devicehub.auth import standing
-from devicehub.auth.errors import InvalidRefreshToken, NotAMember, RefreshTokenReused
+from devicehub.auth import places, refresh_tokens, revocation
+from devicehub.auth.errors import (
+    InvalidRefreshToken,
+    NotAMember,
+    RefreshTokenReused,
+    TokenRevoked,
+)
 from devicehub.auth.models import Session
-from devicehub.core import clock, config, crypto, ids, mongo
+from devicehub.core import clock, config, crypto
 from devicehub.core.actor import Actor, Role
+from devicehub.core.errors import Forbidden
 from devicehub.core.events import emit
+from devicehub.core.paging import Page
+from devicehub.mail import service as mail
 from devicehub.organizations import service as organizations
+from devicehub.users import service as users
 from devicehub.users.models import User
 
-PREFIX = "dhr1"
 TWIN_GRACE = timedelta(seconds=10)
-# A session is granted at most 30 access tokens a minute of 15 minutes each: the last 500 are all that may live.
-MOST_REVOKED = 500
-BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class Grant:
     session_id: str
     token_version: int
     refresh_token: str
+    device_token: str = ""  # of a grant for a password
 
 
 def open_session(user: User, *, ip: str | None, user_agent: str | None) -> Grant:
@@ -56,15 +60,28 @@ def open_session(user: User, *, ip: str | None, user_agent: str | None) -> Grant
         salt=crypto.random_token(16),
         created_at=moment,
         last_seen_at=moment,
-        expires_at=min(ends_at, moment + timedelta(seconds=settings.refresh_token_ttl)),
+        expires_at=moment + timedelta(seconds=settings.refresh_token_ttl),
         ends_at=ends_at,
         ip=ip,
         user_agent=user_agent,
+        place=places.fingerprint(ip, user_agent),
+        password_version=user.password_version,
     )
     session.save(force_insert=True)
-    surplus = _live(user.id).order_by("-last_seen_at", "-id").skip(settings.sessions_per_user).scalar("id")
-    _end(list(surplus), "limit")
+    surplus = (
+        Session.objects.live_of(user.id)
+        .order_by("-last_seen_at", "-id")
+        .skip(settings.sessions_per_user)
+        .scalar("id")
+    )
+    revocation.end_these(list(surplus), "limit")
     return _grant(user, session, memberships)
+
+
+def has_been_at(user: User, *, ip: str | None, user_agent: str | None) -> bool:
+    """Whether a session of the user's, of the last month, was used from this network with this browser."""
+    place = places.fingerprint(ip, user_agent)
+    return Session.objects(user_id=user.id, place=place).only("id").first() is not None
 
 
 def rotate(token: str, *, ip: str | None, user_agent: str | None) -> Grant:
@@ -73,31 +90,69 @@ def rotate(token: str, *, ip: str | None, user_agent: str | None) -> Grant:
     Raises InvalidRefreshToken, and RefreshTokenReused when the token is older than a twin's grace allows: then
     the whole session has been ended.
     """
-    session, n = _proven(token)
-    moment = clock.now()
-    slid = moment + timedelta(seconds=config.current().refresh_token_ttl)
-    successor: Session | None = (
-        _live(session.user_id)
-        .filter(id=session.id, n=n)
-        .modify(
-            new=True,
-            inc__n=1,
-            set__rotated_at=moment,
-            set__last_seen_at=moment,
-            set__expires_at=min(session.ends_at, slid),
-            set__ip=ip,
-            set__user_agent=user_agent,
-        )
+    session, n = refresh_tokens.prove(token)
+    successor = _step(
+        Session.objects.live_of(session.user_id).filter(id=session.id, n=n), ip=ip, user_agent=user_agent
     )
     if successor is None:
-        successor = _twin_or_thief(session, n, user_agent)
+        successor = _twin_or_thief(session, n, ip=ip, user_agent=user_agent)
     user: User | None = User.objects(id=session.user_id).first()
-    if user is None:
+    if user is None or user.password_version != session.password_version:
         raise InvalidRefreshToken()
     return _grant(user, successor, organizations.memberships(str(user.id)))
 
 
-def _twin_or_thief(session: Session, n: int, user_agent: str | None) -> Session:
+def switch(actor: Actor, organization_id: str, *, ip: str | None, user_agent: str | None) -> Grant:
+    """Make another of the caller's organizations the active one of their session.
+
+    Access tokens of before keep naming the one they were made for. Raises OrganizationNotFound for a stranger's.
+    """
+    organization, _ = organizations.get_for(actor.user_id, organization_id)
+    session = _step(_own(actor), ip=ip, user_agent=user_agent, set__organization_id=organization.id)
+    if session is None:
+        raise TokenRevoked()
+    return _grant(users.get(actor.user_id), session, organizations.memberships(actor.user_id))
+
+
+def renew(user: User, actor: Actor, *, ip: str | None, user_agent: str | None) -> Grant:
+    """Let the caller's session go on under a new password: no refresh token of before, nor a twin's, is good."""
+    changes = {"set__salt": crypto.random_token(16), "set__password_version": user.password_version}
+    session = _step(_own(actor), ip=ip, user_agent=user_agent, **changes)
+    if session is None:
+        raise TokenRevoked()
+    return _grant(user, session, organizations.memberships(str(user.id)))
+
+
+def id_of(actor: Actor) -> str:
+    """The session the caller asks with; raises Forbidden for who asks without one."""
+    if actor.session_id is None:
+        raise Forbidden()
+    return actor.session_id
+
+
+def _own(actor: Actor) -> Any:
+    return Session.objects.live_of(actor.user_id).filter(id=ObjectId(id_of(actor)))
+
+
+def _step(one: Any, *, ip: str | None, user_agent: str | None, **changes: Any) -> Session | None:
+    """Let a session take its next refresh token, in one conditional update; None if there is no such one."""
+    moment = clock.now()
+    slid = moment + timedelta(seconds=config.current().refresh_token_ttl)
+    session: Session | None = one.modify(
+        new=True,
+        inc__n=1,
+        set__rotated_at=moment,
+        set__last_seen_at=moment,
+        set__expires_at=slid,
+        set__ip=ip,
+        set__user_agent=user_agent,
+        set__place=places.fingerprint(ip, user_agent),
+        **changes,
+    )
+    return session
+
+
+def _twin_or_thief(session: Session, n: int, *, ip: str | None, user_agent: str | None) -> Session:
     """Somebody rotated before us: a second tab of the same browser moments ago, or whoever stole the token."""
     session = Session.objects(id=session.id).first()
     moment = clock.now()
@@ -108,10 +163,20 @@ def _twin_or_thief(session: Session, n: int, user_agent: str | None) -> Session:
         return session
     if session.n <= n:  # a token we have not handed out yet: only a restored backup knows such
         raise InvalidRefreshToken()
-    _end([session.id], "reuse")
-    actor = Actor(str(session.user_id), str(session.organization_id), "viewer", session_id=str(session.id))
-    emit("session.reused", actor, session_id=str(session.id))
+    if revocation.end_these([session.id], "reuse"):
+        _tell_of_reuse(session, ip=ip, user_agent=user_agent)
     raise RefreshTokenReused()
+
+
+def _tell_of_reuse(session: Session, *, ip: str | None, user_agent: str | None) -> None:
+    """Let the owner know, and the audit trail: the older token may have been stolen, or the newer one."""
+    actor, session_id = replace(revocation.owner(session), ip=ip), str(session.id)
+    emit("session.reused", actor, session_id=session_id)
+    audit.record(actor, "session.reused", target=session_id, outcome="refused")
+    user: User | None = User.objects(id=session.user_id).only("email").first()
+    if user is not None:
+        facts = {"at": clock.rfc3339(clock.now()), "ip": ip, "userAgent": user_agent}
+        mail.send("refresh_reused", user.email, facts, key=f"refresh_reused:{session_id}", user_id=actor.user_id)
 
 
 def _grant(user: User, session: Session, memberships: dict[str, Role]) -> Grant:
@@ -128,103 +193,26 @@ def _grant(user: User, session: Session, memberships: dict[str, Role]) -> Grant:
         role=memberships[organization_id],
         session_id=str(session.id),
         token_version=user.token_version,
-        refresh_token=_token(session, session.n),
+        refresh_token=refresh_tokens.spell(session),
     )
 
 
-def _token(session: Session, n: int) -> str:
-    return f"{PREFIX}.{session.id}.{n}.{_mac(session, n)}"
+def find(actor: Actor, page: Page) -> dict[str, Any]:
+    """The caller's live sessions, the one used last first."""
+    live = Session.objects.live_of(actor.user_id)
+    shown = live.order_by("-last_seen_at", "-id").skip(page.skip).limit(page.limit)
+    return {
+        "items": [_describe(session, actor) for session in shown],
+        "pagination": page.describe(live.count()),
+    }
 
 
-def _mac(session: Session, n: int) -> str:
-    return crypto.mac(config.current().jwt_refresh_secret, session.id, n, session.salt, _epoch())
-
-
-def _epoch() -> int:
-    """Raised when a backup is restored: or refresh tokens used since would live again."""
-    row = mongo.database()["system"].find_one({"_id": "token_epoch"})
-    return int(row["value"]) if row else 0
-
-
-def _proven(token: str) -> tuple[Session, int]:
-    """The session a refresh token belongs to, live or not, and its number; raises InvalidRefreshToken."""
-    parts = token.split(".")
-    if len(parts) != 4 or parts[0] != PREFIX:
-        raise InvalidRefreshToken()
-    _, sid, n, mac = parts
-    wanted = ids.parse(sid)
-    if wanted is None or not (n.isdecimal() and n.isascii() and len(n) < 10):
-        raise InvalidRefreshToken()
-    session: Session | None = Session.objects(id=wanted).first()
-    if session is None or not crypto.same(_mac(session, int(n)), mac):
-        raise InvalidRefreshToken()
-    return session, int(n)
-
-
-def _live(user_id: ObjectId) -> Any:
-    moment = clock.now()
-    return Session.objects(user_id=user_id, revoked_at=None, expires_at__gt=moment, ends_at__gt=moment)
-
-
-def end_by_token(token: str) -> None:
-    """End the session of a refresh token, any of its line; one that has ended stays so."""
-    session, _ = _proven(token)
-    _end([session.id], "logout")
-
-
-def end(session_id: str, reason: str = "logout") -> None:
-    """End one session: its refresh and access tokens are dead at once."""
-    _end([ObjectId(session_id)], reason)
-
-
-def end_all(user_id: str, reason: str = "logout_all") -> int:
-    """End every session of a user and outdate their access tokens; returns how many sessions lived."""
-    live = list(_live(ObjectId(user_id)).scalar("id"))
-    User.objects(id=ObjectId(user_id)).update_one(inc__token_version=1)
-    count = _end(live, reason)
-    standing.forget_user(user_id)
-    return count
-
-
-def end_everyones() -> Iterator[int]:
-    """End every session there is, a batch at a time; tells of each batch how many it ended."""
-    moment = clock.now()
-    live = Session.objects(revoked_at=None, expires_at__gt=moment, ends_at__gt=moment).order_by("id")
-    batch = list(live.limit(BATCH).scalar("id"))
-    while batch:
-        with audit.gathered():
-            ended = _end(batch, "revoked_all")
-        yield ended
-        batch = list(live.filter(id__gt=batch[-1]).limit(BATCH).scalar("id"))
-
-
-def revoke_token(session_id: str, token_id: str) -> None:
-    """End one access token by its jti; its session goes on."""
-    Session._get_collection().update_one(
-        {"_id": ObjectId(session_id)},
-        {"$push": {"revoked_token_ids": {"$each": [token_id], "$slice": -MOST_REVOKED}}},
-    )
-    standing.forget_session(session_id)
-
-
-def revoke_own(actor: Actor, token: str) -> None:
-    """End the session of a refresh token if it is the caller's own; never tells what the token was (RFC 7009)."""
-    try:
-        session, _ = _proven(token)
-    except InvalidRefreshToken:
-        return
-    if str(session.user_id) == actor.user_id:
-        _end([session.id], "revoked")
-
-
-def _end(session_ids: list[ObjectId], reason: str) -> int:
-    if not session_ids:
-        return 0
-    ended = Session.objects(id__in=session_ids, revoked_at=None).update(
-        set__revoked_at=clock.now(), set__reason=reason
-    )
-    standing.end_sessions([str(session_id) for session_id in session_ids])
-    for session in Session.objects(id__in=session_ids).only("user_id", "organization_id"):
-        actor = Actor(str(session.user_id), str(session.organization_id), "viewer", session_id=str(session.id))
-        emit("session.ended", actor, session_id=str(session.id), reason=reason)
-    return int(ended)
+def _describe(session: Session, actor: Actor) -> dict[str, Any]:
+    return {
+        "id": str(session.id),
+        "ip": session.ip,
+        "userAgent": session.user_agent,
+        "createdAt": clock.rfc3339(session.created_at),
+        "lastUsedAt": clock.rfc3339(session.last_seen_at),
+        "current": str(session.id) == actor.session_id,
+    }

@@ -4,10 +4,12 @@ MongoDB is the truth; what it said is remembered for a moment, as `core/remember
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
 from functools import partial
 
 from bson import ObjectId
+from pymongo.errors import PyMongoError
 
 from devicehub.auth.errors import InvalidToken, TokenExpired, TokenRevoked, TokenStale
 from devicehub.auth.models import Session
@@ -17,6 +19,8 @@ from devicehub.core.remembered import State
 from devicehub.organizations import service as organizations
 from devicehub.users import service as users
 from devicehub.users.models import User
+
+SEEN_EVERY = timedelta(minutes=1)
 
 
 def identify(
@@ -106,9 +110,17 @@ def _look_up(session_id: str, user_id: str) -> tuple[State | None, State | None]
 
 def _read_session(session_id: str) -> State | None:
     wanted, moment = ids.parse(session_id), clock.now()
-    live = Session.objects(id=wanted, revoked_at=None, expires_at__gt=moment, ends_at__gt=moment)
-    row = live.only("user_id", "revoked_token_ids").as_pymongo().first()
+    live = Session.objects.live().filter(id=wanted)
+    row = live.only("user_id", "revoked_token_ids", "last_seen_at").as_pymongo().first()
+    if row is not None and row["last_seen_at"] <= moment - SEEN_EVERY:
+        _note_use(row["_id"], moment)
     return row and {"user": str(row["user_id"]), "revoked": row.get("revoked_token_ids", [])}
+
+
+def _note_use(session_id: ObjectId, moment: datetime) -> None:
+    """Keep that a session is in use: here, where MongoDB is asked anyway, and once a minute at most."""
+    with suppress(PyMongoError):  # whoever asks has got their answer already
+        Session.objects(id=session_id, last_seen_at__lte=moment - SEEN_EVERY).update_one(set__last_seen_at=moment)
 
 
 def _read_user(user_id: str) -> State | None:

@@ -19,7 +19,10 @@ FieldErrors = Mapping[str, Any]
 
 
 class DeviceHubError(Exception):
-    """An error the client is told of; `detail` may name the keyword facts it is raised with."""
+    """An error the client is told of; `detail` may name the keyword facts it is raised with.
+
+    `extensions` are further members of the problem (RFC 9457, section 3.2).
+    """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "INTERNAL_ERROR"
@@ -31,11 +34,13 @@ class DeviceHubError(Exception):
         *,
         errors: FieldErrors | None = None,
         headers: Mapping[str, str] | None = None,
+        extensions: Mapping[str, Any] | None = None,
         **facts: object,
     ) -> None:
         super().__init__(self.detail.format(**facts))
         self.errors = errors
         self.headers = dict(headers or {})
+        self.extensions = dict(extensions or {})
         self.facts = facts
 
 

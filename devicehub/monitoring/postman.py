@@ -20,13 +20,14 @@ DESCRIPTION = """\
 Made from the OpenAPI document by `make postman`.
 
 Run it from top to bottom, as often as you like: it signs up an account of its own, and its scripts carry tokens
-and ids from one request to the next. (A run signs up once and logs in once; by default an address may do so 5
-times a minute in all.)
+and ids from one request to the next. (A run makes four requests of which an address may by default make 5 a
+minute in all: it signs up, logs in, changes and forgets its password.)
 
 A run skips the stream of live events, because it never ends: to send it by hand, give the variable `listen` any
 value. It skips as well what takes something that it cannot know, until you give it to the variable of that name:
-a new address, and the tokens that are mailed with it or with an invitation; and leaving an organization (`leave`),
-which its last owner cannot. What only platform admins may do waits for any value of `platformAdmin`.
+the id of another session of yours, a new address, and what is mailed: the code for a forgotten password, and the
+tokens for a new address and of an invitation; and leaving an organization (`leave`), which its last owner cannot.
+What only platform admins may do waits for any value of `platformAdmin`.
 """
 
 # A path parameter, or a key of a body, that is called like one of these takes its value from it.
@@ -36,6 +37,7 @@ VARIABLES = {
     "password": "correct horse battery",
     "accessToken": "",
     "refreshToken": "",
+    "deviceToken": "",
     "spentAccessToken": "",
     "newEmail": "",
     "emailToken": "",
@@ -47,6 +49,10 @@ VARIABLES = {
     "receiptId": "",
     "apiKeyId": "",
     "deviceId": "",
+    "sessionId": "",
+    "challengeId": "",
+    "otp": "",
+    "resetToken": "",
     "keyId": "",
     "listen": "",
     "invitationToken": "",
@@ -75,9 +81,17 @@ _TOKENS = {"accessToken": "accessToken", "refreshToken": "refreshToken"}
 
 PARTS = {
     "POST /api/auth/signup": Part(before=_NEW_EMAIL, omits=("invitationToken",)),
-    "POST /api/auth/login": Part(keeps=_TOKENS | {"userId": "user.id", "organizationId": "organization.id"}),
+    "POST /api/auth/login": Part(
+        keeps=_TOKENS | {"deviceToken": "deviceToken", "userId": "user.id", "organizationId": "organization.id"}
+    ),
+    "POST /api/auth/switch-organization": Part(keeps=_TOKENS),
     "POST /api/auth/refresh": Part(before=_SET_ASIDE, keeps=_TOKENS),
     "POST /api/auth/revoke": Part(sends={"token": "spentAccessToken"}),
+    "DELETE /api/auth/sessions/{session_id}": Part(needs="sessionId"),
+    "POST /api/auth/password/change": Part(sends={"currentPassword": "password"}, keeps=_TOKENS),
+    "POST /api/auth/password/forgot": Part(keeps={"challengeId": "challengeId"}),
+    "POST /api/auth/password/verify-otp": Part(needs="otp", keeps={"resetToken": "resetToken"}),
+    "POST /api/auth/password/reset": Part(needs="resetToken"),
     "POST /api/auth/email/change": Part(
         needs="newEmail", sends={"email": "newEmail", "currentPassword": "password"}
     ),

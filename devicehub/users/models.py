@@ -12,6 +12,7 @@ ROLES = ("user", "admin")
 class User(Document):
     """`email` is kept in lower case and unique; `token_version` outdates every access token when raised.
 
+    `password_version` is raised with each new password, and ends all that was granted for the one before.
     `email_change` is the newest request for another address, until it is confirmed; `email_asked_at` the times of
     the last few.
     """
@@ -21,10 +22,13 @@ class User(Document):
     name = StringField(required=True)
     email = StringField(required=True)
     password_hash = StringField(required=True)
+    previous_password_hash = StringField()
+    password_version = IntField(default=0)
     role = StringField(choices=ROLES, default="user")
     token_version = IntField(default=0)
     email_change = DictField()
     email_asked_at = ListField(DateTimeField())
     revision = IntField(default=1)
+    first_sign_in_at = DateTimeField()
     created_at = DateTimeField(required=True)
     updated_at = DateTimeField(required=True)

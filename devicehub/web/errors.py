@@ -77,7 +77,7 @@ def named(error: BaseException) -> DeviceHubError:
 
 def problem_of(error: DeviceHubError) -> dict[str, Any]:
     """The problem object of one of our errors."""
-    return problem(error.status, error.code, error.title, str(error), error.errors)
+    return problem(error.status, error.code, error.title, str(error), error.errors) | error.extensions
 
 
 def render(error: DeviceHubError) -> Response:

@@ -18,6 +18,7 @@ from limits.storage import MemoryStorage, MovingWindowSupport, RedisStorage, Sto
 from devicehub.core import config, metrics, redis
 from devicehub.core.errors import DeviceHubError
 from devicehub.core.redis import RedisAway
+from devicehub.web.cookies import COOKIE
 from devicehub.web.guards import LimitClass, guard_of_request
 from devicehub.web.identity import known_actor
 
@@ -165,7 +166,7 @@ def _key() -> str:
     if limit == "auth":
         return f"auth|{request.remote_addr}"
     if limit == "refresh":
-        return f"refresh|{_session_in_body()}"
+        return f"refresh|{_session_named()}"
     actor = known_actor()
     if limit == "ingest" and actor is not None and actor.kind == "device":
         return f"ingest|{actor.key_id}"
@@ -174,13 +175,20 @@ def _key() -> str:
     return f"{limit}|{_caller()}"
 
 
-def _session_in_body() -> str:
+def _session_named() -> str:
     """The session a refresh token names; made-up names are held back by the second limit, on refusals."""
     try:
-        body = orjson.loads(request.get_data(cache=True))
-        return str(body.get("refreshToken") or body.get("refresh_token")).split(".")[1][:64]
-    except (orjson.JSONDecodeError, AttributeError, IndexError):
+        return str(_token_in_body() or request.cookies.get(COOKIE)).split(".")[1][:64]
+    except IndexError:
         return f"ip:{request.remote_addr}"
+
+
+def _token_in_body() -> Any:
+    try:
+        body = orjson.loads(request.get_data(cache=True))
+        return body.get("refreshToken") or body.get("refresh_token")
+    except (orjson.JSONDecodeError, AttributeError):
+        return None
 
 
 def _was_refused(response: Response) -> bool:

@@ -26,6 +26,7 @@ from devicehub.core.errors import (
 from devicehub.extensions import api
 from devicehub.organizations.errors import OrganizationNotFound
 from devicehub.web import paths
+from devicehub.web.cookies import COOKIE
 from devicehub.web.errors import TYPES, slug
 from devicehub.web.fields import JSON_VALUE
 from devicehub.web.guards import Guard, KeyNotAccepted
@@ -64,7 +65,7 @@ _ON_WHAT_PASSES: Headers = {
         "schema": {"type": "integer", "minimum": 1},
     },
 }
-_PASSES = (429, 503)
+_PASSES = (423, 429, 503)
 
 _API_KEY = {
     "description": "An integration's key, `dhk_<id>_<secret>`, with the scope named here; or the same as Bearer."
@@ -101,6 +102,7 @@ def init_app(app: Flask) -> None:
     components = api.spec.components
     components.schemas.clear()  # flask-smorest's own errors and pages, which nobody here speaks of
     components.security_scheme("accessToken", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
+    components.security_scheme("refreshCookie", {"type": "apiKey", "in": "cookie", "name": COOKIE})
     components.security_scheme("apiKey", {"type": "apiKey", "in": "header", "name": "X-API-Key"} | _API_KEY)
     components.security_scheme("deviceKey", {"type": "http", "scheme": "bearer"} | _DEVICE_KEY)
     for name in ("token", "ticket"):

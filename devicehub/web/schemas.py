@@ -74,6 +74,9 @@ class ProblemSchema(Schema):
             "example": {"name": ["Length must be between 2 and 100."]},
         }
     )
+    attempts_remaining = fields.Integer(
+        metadata={"description": "Only for INVALID_OTP: how often this code may still be tried.", "example": 4}
+    )
 
 
 class _LimitedSchema(Schema):

@@ -13,7 +13,7 @@ from click.testing import Result
 from flask.testing import FlaskClient
 
 from devicehub.audit.models import AuditEntry
-from devicehub.auth import sessions
+from devicehub.auth import revocation
 from devicehub.auth.models import Session
 from devicehub.core import config
 from devicehub.core.config import Settings
@@ -123,9 +123,9 @@ def test_fresh_secrets_are_fit_for_production_and_need_no_settings(tmp_path: Pat
 def test_every_session_of_everyone_ends_at_once_in_every_process(
     typed: Typed, live_server: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "BATCH", 2)
+    monkeypatch.setattr(revocation, "BATCH", 2)
     accounts = [make_account() for _ in range(5)]
-    sessions.end(str(accounts[0].actor.session_id))
+    revocation.end(str(accounts[0].actor.session_id))
     with httpx.Client(base_url=live_server.url) as http:
         for account in accounts[1:]:
             assert http.get(PROFILE, headers=account.headers).status_code == 200

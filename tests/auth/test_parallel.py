@@ -108,11 +108,29 @@ def test_more_sign_ins_than_may_wait_are_told_to_come_back(
     serve: Callable[..., LiveServer], http: httpx.Client
 ) -> None:
     server = serve(PASSWORD_HASH_QUEUE="2", BCRYPT_ROUNDS="10")
-    body = {"email": "nobody@example.com", "password": "a wrong password"}
-    answers = at_once(lambda _: http.post(f"{server.url}/api/auth/login", json=body))
+
+    def ask(number: int) -> httpx.Response:
+        body = {"email": f"nobody{number}@example.com", "password": "a wrong password"}
+        return http.post(f"{server.url}/api/auth/login", json=body)
+
+    answers = at_once(ask)
     told = Counter(answer.json()["code"] for answer in answers)
     assert told["INVALID_CREDENTIALS"] >= 2 and told["BUSY"] >= 1
     assert told.total() == told["INVALID_CREDENTIALS"] + told["BUSY"]
     assert {answer.headers.get("Retry-After") for answer in answers if answer.status_code == 503} == {"1"}
-    assert http.post(f"{server.url}/api/auth/login", json=body).json()["code"] == "INVALID_CREDENTIALS"
+    assert ask(MANY).json()["code"] == "INVALID_CREDENTIALS"
     server.stop()
+
+
+def test_of_twenty_wrong_passwords_at_once_five_are_told_so(live_server: LiveServer, http: httpx.Client) -> None:
+    body = {"email": make_account().email, "password": "a wrong password"}
+    answers = at_once(lambda _: http.post(f"{live_server.url}/api/auth/login", json=body))
+    told = Counter(answer.json()["code"] for answer in answers)
+    assert told == {"INVALID_CREDENTIALS": 5, "ACCOUNT_LOCKED": MANY - 5}
+    assert {answer.headers.get("Retry-After") for answer in answers if answer.status_code == 423} <= {"60", "59"}
+
+
+def test_twenty_right_passwords_at_once_are_all_let_in(live_server: LiveServer, http: httpx.Client) -> None:
+    body = {"email": make_account().email, "password": PASSWORD}
+    answers = at_once(lambda _: http.post(f"{live_server.url}/api/auth/login", json=body))
+    assert Counter(answer.status_code for answer in answers) == {200: MANY}

@@ -55,12 +55,12 @@ def document(live_server: LiveServer) -> Document:
             "operations": [
                 # Made-up credentials are sound as far as a schema can say, and an unfit password is merely wrong.
                 {
-                    "include-path-regex": "/auth/(refresh|logout|email/confirm)$",
-                    "checks": statuses(["2xx", "401"]),
+                    "include-path-regex": "/auth/(refresh|logout|email/confirm|password/.*)$",
+                    "checks": statuses(["2xx", "401", "423"]),
                 },
                 {
                     "include-path-regex": "/auth/(login|email/change)$",
-                    "checks": statuses(["2xx", "401"], ["400", "401", "404", "405", "415", "422"]),
+                    "checks": statuses(["2xx", "401", "423"], ["400", "401", "404", "405", "415", "422", "423"]),
                 },
                 # No schema can say which cursors we gave, nor that a range ends after it begins.
                 {"include-path-regex": "/(audit|presence/history)$", "checks": statuses(["2xx", "404", "422"])},

@@ -16,22 +16,36 @@ from schemathesis.pytest._test_builder import build_operation_test
 from schemathesis.schemas import APIOperation, BaseSchema
 from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection
 
-from devicehub.auth import api_keys
+from devicehub.auth import api_keys, resets
 from devicehub.auth import service as auth
 from devicehub.core import mongo
 from devicehub.devices import keys as device_keys
 from devicehub.devices.errors import DeviceNotFound
 from devicehub.organizations import deletions, invitations
 from devicehub.organizations import service as organizations
-from tests.factories import PASSWORD, Account, Ids, email_token, invite, make_account, make_device
+from tests.factories import (
+    PASSWORD,
+    Account,
+    Ids,
+    email_token,
+    invite,
+    make_account,
+    make_code,
+    make_device,
+)
 from tests.fuzz.conftest import Document
 
-TAGS = {"audit", "auth", "users", "organizations", "devices", "monitoring", "realtime"}
+TAGS = {"audit", "auth", "passwords", "users", "organizations", "devices", "monitoring", "realtime"}
 ENDING = {
     "POST /api/auth/refresh",
+    "POST /api/auth/switch-organization",
     "POST /api/auth/logout",
     "POST /api/auth/logout-all",
     "POST /api/auth/revoke",
+    "POST /api/auth/password/change",
+    "POST /api/auth/password/verify-otp",
+    "POST /api/auth/password/reset",
+    "DELETE /api/auth/sessions/{session_id}",
     "POST /api/auth/email/change",  # ends nothing, but may be asked for five times an hour
 }
 CREATING = {
@@ -46,6 +60,9 @@ BATCHES = {"POST /api/devices/batch": "failed", "POST /api/devices/heartbeats": 
 
 # Of the document's examples. Its address and password are those of Ada, who exists.
 REFRESH_TOKEN = "dhr1.65f0....0.b1f..."
+CHALLENGE_ID = "nJ2cTq0bQyKc1mYwqz3b7A"
+RESET_TOKEN = "dhp1.65f0....0.1790000000.9d3..."
+ORGANIZATION_ID = "65f0a1b2c3d4e5f6a7b8c9d1"
 EMAIL_TOKEN = "dhe_65f0..._3Xl..."
 INVITATION_TOKEN = "dhi_kJ0VbZ1nqk4u..."
 REAL_IDS = re.compile("[0-7][0-9a-fA-F]{23}")
@@ -96,6 +113,7 @@ REAL: dict[str, Callable[[Account, Ids], str]] = {
         invitations.create(caller.actor, email="g@example.com", role="viewer")["id"]
     ),
     "receipt_id": receipt,
+    "session_id": lambda caller, _: str(caller.actor.session_id),
 }
 
 
@@ -106,13 +124,26 @@ def made_real(case: Case, caller: Account) -> None:
     for name, value in case.path_parameters.items():
         if REAL_IDS.fullmatch(str(value)):
             case.path_parameters[name] = real[name](caller, case.path_parameters)
-    if isinstance(case.body, dict) and case.body.get("token") == INVITATION_TOKEN:
-        case.body["token"] = invite(make_account().actor, caller.email)
-    for name in ("refreshToken", "token"):
-        if isinstance(case.body, dict) and case.body.get(name) == REFRESH_TOKEN:
-            case.body[name] = caller.refresh_token
-    if isinstance(case.body, dict) and case.body.get("token") == EMAIL_TOKEN:
-        case.body["token"] = email_token(make_account())
+    if isinstance(case.body, dict):
+        case.body |= in_place_of_examples(case.body, caller)
+
+
+def in_place_of_examples(body: dict[str, Any], caller: Account) -> dict[str, Any]:
+    """What of a body there really is."""
+    real: dict[str, Any] = {
+        name: caller.refresh_token for name in ("refreshToken", "token") if body.get(name) == REFRESH_TOKEN
+    }
+    if body.get("token") == INVITATION_TOKEN:
+        real["token"] = invite(make_account().actor, caller.email)
+    if body.get("token") == EMAIL_TOKEN:
+        real["token"] = email_token(make_account())
+    if body.get("organizationId") == ORGANIZATION_ID:
+        real["organizationId"] = caller.actor.organization_id
+    if body.get("challengeId") == CHALLENGE_ID:
+        real["challengeId"], real["otp"] = make_code(caller.email)
+    if body.get("resetToken") == RESET_TOKEN:
+        real["resetToken"] = resets.verify(*make_code(caller.email))
+    return real
 
 
 def refused_one_by_one(case: Case, response: Response) -> bool:
@@ -165,6 +196,7 @@ def test_every_operation_keeps_to_the_document(
     def check(case: Case) -> None:
         label = case.operation.label
         caller = prepared(case, account)
+        session.cookies.clear()
         made_real(case, caller)
         how: dict[str, Any] = {"headers": caller.headers, "session": session}
         response = case.call(**how)

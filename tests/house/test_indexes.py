@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from devicehub.auth import api_keys, sessions, uses
+from devicehub.auth import api_keys, resets, revocation, sessions, uses
 from devicehub.core import clock, mongo
 from devicehub.core.actor import SYSTEM, Actor
 from devicehub.devices import keys as device_keys
@@ -16,7 +16,7 @@ from devicehub.jobs import service as jobs
 from devicehub.jobs import sweeping
 from devicehub.organizations import deletions
 from devicehub.organizations import service as organizations
-from tests.factories import bearing, invite, make_account
+from tests.factories import PASSWORD, bearing, invite, log_in, make_account, make_code
 from tests.jobs.inline import run_due_jobs
 from tests.mail.conftest import owe, work
 
@@ -32,6 +32,9 @@ OURS = (
     "device_keys",
     "presence_history",
     "idempotency_keys",
+    "sign_in_failures",
+    "password_challenges",
+    "otp_requests",
     "jobs",
     "leases",
     "mails",
@@ -87,6 +90,10 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     assert client.get(f"{path}/presence/history?cursor={cursor}").status_code == 200
     use_keys(client, path)
     client.get("/api/users/profile")
+    for password in ("wrong horse battery", PASSWORD):
+        client.post("/api/auth/login", json={"email": account.email, "password": password})
+    client.get("/api/auth/sessions")
+    client.delete(f"/api/auth/sessions/{log_in(account.email).actor.session_id}")
     client.patch("/api/users/profile", json={"name": "Grace"})
     client.patch("/api/users/preferences", json={"mail": {"report": False}})
     work(owe("invitation", user_id=account.actor.user_id))
@@ -102,11 +109,16 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     for query in ("", "action=device.deleted", f"actor={account.actor.user_id}", f"from={at}", f"to={at}"):
         assert client.get(f"{trail}?{query}").status_code == 200
     use_organizations(client, account)
-    grant = sessions.rotate(account.refresh_token, ip=None, user_agent="tests")
+    grant = sessions.switch(account.actor, account.actor.organization_id, ip=None, user_agent="tests")
+    grant = sessions.rotate(grant.refresh_token, ip=None, user_agent="tests")
     client.post("/api/auth/revoke", json={"token": grant.refresh_token})
     other = make_account()
     client.post("/api/auth/logout-all", headers=other.headers)
-    list(sessions.end_everyones())
+    reset = {"resetToken": resets.verify(*make_code(other.email)), "newPassword": "staple battery horse"}
+    assert client.post("/api/auth/password/reset", json=reset).status_code == 204
+    change = {"currentPassword": PASSWORD, "newPassword": "staple battery horse"}
+    assert client.post("/api/auth/password/change", json=change, headers=make_account().headers).status_code == 200
+    list(revocation.end_everyones())
     use_jobs(account.actor)
 
 

@@ -224,6 +224,7 @@ def test_what_one_may_do_follows_from_ones_role(client_of: ClientOf, role: Any) 
 # What a route that takes more than a viewer is for: the first that fits, by method and the beginning of its address.
 MEANT_FOR = (
     ("PATCH DELETE", "/api/devices/bulk", "change_any_device"),
+    ("GET", "/api/devices/<id:device_id>/keys", "register_devices"),
     ("POST PUT PATCH DELETE", "/api/devices", "register_devices"),
     ("GET PATCH DELETE", "/api/organizations/<id:organization_id>/members", "manage_members"),
     ("GET POST DELETE", "/api/organizations/<id:organization_id>/invitations", "manage_invitations"),

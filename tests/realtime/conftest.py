@@ -4,10 +4,30 @@ import pytest
 
 from devicehub.core import redis
 from devicehub.realtime.log import Entry, EventLog
-from tests.conftest import LiveServer
+from tests.conftest import LiveServer, wait_until
+from tests.factories import make_account
+from tests.realtime.clients import socket_of
 
 # An organization that exists in the event log only.
 ORGANIZATION = "65f000000000000000000001"
+
+
+def hears_again(server: LiveServer) -> bool:
+    """Whether a process follows the event log."""
+    with socket_of(server.url, make_account()) as socket:
+        return socket.named("connected")[0]["lastEventId"] is not None
+
+
+@pytest.fixture(autouse=True)
+def _heard(request: pytest.FixtureRequest, app: object) -> None:
+    """Let the shared processes get over what another test did to Redis."""
+    shared = {"live_server", "pair"} & set(request.fixturenames)
+    if not shared:
+        return
+    wait_until(redis.current().is_alive)
+    servers = request.getfixturevalue(min(shared, key=len))
+    for server in servers if isinstance(servers, tuple) else (servers,):
+        wait_until(lambda server=server: hears_again(server), 20, "the event log")
 
 
 @pytest.fixture(scope="session")

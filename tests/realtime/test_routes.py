@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from socketio.exceptions import ConnectionError as NotLetIn
 
-from devicehub.auth import sessions, standing
+from devicehub.auth import revocation, standing
 from devicehub.core import redis
 from devicehub.core.actor import Role
 from devicehub.devices import heartbeats
@@ -146,7 +146,7 @@ def test_a_ticket_is_worth_no_more_than_its_owners_session(
 ) -> None:
     account = make_account()
     ticket = client_of(account).post(TICKET).json["ticket"]
-    sessions.end(account.actor.session_id or "")
+    revocation.end(account.actor.session_id or "")
     assert client.get(f"{URL}?ticket={ticket}").json["code"] == "TOKEN_REVOKED"
 
 

@@ -12,7 +12,7 @@ import websocket
 from flask import Flask
 from flask.testing import EnvironBuilder
 
-from devicehub.auth import sessions
+from devicehub.auth import revocation, sessions
 from devicehub.core import redis
 from devicehub.core.actor import Actor
 from devicehub.devices import heartbeats
@@ -100,7 +100,7 @@ def test_a_stranger_is_refused_and_told_why(live_server: LiveServer, auth: Any, 
 
 def test_a_token_whose_session_has_ended_is_refused(live_server: LiveServer) -> None:
     account = make_account()
-    sessions.end(account.actor.session_id or "")
+    revocation.end(account.actor.session_id or "")
     with refused(live_server.url, auth={"token": account.access_token}) as reason:
         assert reason()["data"]["code"] == "TOKEN_REVOKED"
 
@@ -257,7 +257,7 @@ def test_a_connection_is_renewed_in_place(live_server: LiveServer) -> None:
     with socket_of(live_server.url, account) as socket:
         answer = socket.call("authenticate", {"token": _token_of(account)})
         assert answer["ok"] and answer["organizationId"] == account.actor.organization_id
-        sessions.end(account.actor.session_id or "")
+        revocation.end(account.actor.session_id or "")
         assert socket.call("device-unsubscribe", {"deviceId": UNKNOWN})["ok"]
         make_device(account.actor)
         socket.wait_for("device-update")

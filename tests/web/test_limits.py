@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from itertools import count
 from typing import Any
 
 import httpx
@@ -22,6 +23,7 @@ UNKNOWN = "65f0a1b2c3d4e5f6a7b8c9d2"
 Using = Callable[..., AbstractContextManager[None]]
 ClientOf = Callable[[Account], FlaskClient]
 Ask = Callable[[], Any]
+_numbers = count(1)
 
 # Its servers are started once, in one of the parallel workers.
 pytestmark = pytest.mark.xdist_group("limits")
@@ -42,7 +44,9 @@ def allowed(ask: Ask, count: int) -> Any:
 
 
 def log_in(client: FlaskClient) -> Any:
-    return client.post("/api/auth/login", json={"email": "nobody@example.com", "password": "wrong password"})
+    """One wrong password for somebody else each time, so that the limit is met and no lock."""
+    email = f"nobody{next(_numbers)}@example.com"
+    return client.post("/api/auth/login", json={"email": email, "password": "wrong password"})
 
 
 @pytest.mark.usefixtures("promised")

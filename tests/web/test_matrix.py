@@ -172,6 +172,8 @@ def test_what_is_missing_is_named(ask: Any, own: Ids) -> None:
 )
 def test_what_is_unknown_in_a_body_is_named(ask: Any, own: Ids, key: str) -> None:
     for operation in with_body():
+        if key in operation.body["properties"]:
+            continue
         answer = ask(operation, own, json=operation.example | {key: "x"})
         problem = must_be(answer, 422, "VALIDATION_ERROR", operation, key)
         assert list(problem["errors"]) == [key], f"{operation}: {key}"

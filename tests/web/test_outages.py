@@ -15,11 +15,12 @@ import httpx
 import pytest
 from bson import ObjectId
 
+from devicehub.auth import resets
 from devicehub.core import mongo, redis
 from devicehub.core.config import Settings
 from devicehub.devices.models import Device
 from tests.conftest import ROOT, LiveServer, Servers, free_port, wait_until
-from tests.factories import PASSWORD, Account, make_account, make_device, make_one_of_each
+from tests.factories import PASSWORD, Account, log_in, make_account, make_code, make_device, make_one_of_each
 from tests.web.operations import Operation, operations
 from tests.web.refusals import refused
 
@@ -93,7 +94,7 @@ def at_once(asks: list[Callable[[], Any]]) -> list[Any]:
         return [answer.result() for answer in [callers.submit(ask) for ask in asks]]
 
 
-KEPT_IN_REDIS = {"POST /api/sse/ticket"}
+KEPT_IN_REDIS = {"POST /api/sse/ticket", "POST /api/auth/password/verify-otp"}
 
 
 def listed() -> list[Operation]:
@@ -102,31 +103,39 @@ def listed() -> list[Operation]:
     return found
 
 
-def perform(http: httpx.Client, operation: Operation, account: Account, ids: dict[str, str]) -> httpx.Response:
-    """Do what an operation is for, with all it takes to succeed."""
-    real = {
+def prepared(operation: Operation, account: Account, ids: dict[str, str]) -> dict[str, Any]:
+    """All that an operation takes to succeed, besides who asks."""
+    real: dict[str, dict[str, Any]] = {
         "/api/auth/signup": {"email": f"new-{account.email}"},
         "/api/auth/login": {"email": account.email, "password": PASSWORD},
         "/api/auth/refresh": {"refreshToken": account.refresh_token},
+        "/api/auth/switch-organization": {"organizationId": account.actor.organization_id},
         "/api/auth/revoke": {"token": account.refresh_token},
+        "/api/auth/password/change": {"currentPassword": PASSWORD},
         "/api/auth/email/change": {"email": f"new-{account.email}"},
         "/api/auth/email/confirm": {"token": ids.get("email_token", f"dhe_{account.actor.user_id}_unknown")},
         "/api/invitations/accept": {"token": ids.get("invitation_token")},
     }
+    if operation.path == "/api/auth/password/reset":
+        real[operation.path] = {"resetToken": resets.verify(*make_code(account.email))}
     body = {"json": operation.example | real.get(operation.path, {})} if operation.takes_body else {}
-    headers = account.headers | {"User-Agent": "tests"}
-    return http.request(operation.method, operation.address(ids), headers=headers, **body)
+    return {"method": operation.method, "url": operation.address(ids), **body}
+
+
+def perform(http: httpx.Client, account: Account, how: dict[str, Any]) -> httpx.Response:
+    """Do what an operation is for, with what was prepared for it."""
+    return http.request(headers=account.headers | {"User-Agent": "tests"}, **how)
 
 
 def test_without_redis_everything_works_uncached(http: httpx.Client, without_redis: Outage) -> None:
     asked = [
-        (operation, account, make_one_of_each(account))
+        (operation, account, prepared(operation, account, make_one_of_each(account)))
         for operation in listed()
         for account in [make_account(platform_admin=True)]
     ]
     with without_redis():
-        for operation, account, ids in asked:
-            answer = perform(http, operation, account, ids)
+        for operation, account, how in asked:
+            answer = perform(http, account, how)
             if str(operation) in KEPT_IN_REDIS:
                 refused(answer, 503, "SERVICE_UNAVAILABLE")
                 continue
@@ -141,26 +150,50 @@ def test_without_redis_everything_works_uncached(http: httpx.Client, without_red
     assert seen == ["MISS", "HIT"]
 
 
-def test_a_session_that_ends_without_redis_has_ended_when_it_is_back(
-    http: httpx.Client, without_redis: Outage
-) -> None:
-    ada = make_account()
-    assert http.get(PROFILE, headers=ada.headers).status_code == 200  # Redis remembers it for half a minute
+def test_what_ends_without_redis_has_ended_when_it_is_back(http: httpx.Client, without_redis: Outage) -> None:
+    ada, bob, eve, other = (make_account() for _ in range(4))
+    elsewhere = log_in(other.email)
+    gone = (ada, bob, eve, elsewhere)
+    for account in gone:
+        assert http.get(PROFILE, headers=account.headers).status_code == 200  # remembered for half a minute
+
+    def ask(account: Account, method: str, path: str, **body: Any) -> int:
+        return http.request(method, f"/api/auth/{path}", headers=account.headers, **body).status_code
+
     with without_redis():
-        assert http.post("/api/auth/logout", headers=ada.headers).status_code == 204
-        refused(http.get(PROFILE, headers=ada.headers), 401, "TOKEN_REVOKED")
-    refused(http.get(PROFILE, headers=ada.headers), 401, "TOKEN_REVOKED")
-    refused(http.post("/api/auth/refresh", json={"refreshToken": ada.refresh_token}), 401, "INVALID_REFRESH_TOKEN")
+        assert ask(ada, "POST", "logout") == 204
+        assert ask(bob, "POST", "revoke", json={"token": bob.access_token}) == 204
+        assert ask(eve, "POST", "logout-all") == 200
+        assert ask(other, "DELETE", f"sessions/{elsewhere.actor.session_id}") == 204
+        for account in gone:
+            refused(http.get(PROFILE, headers=account.headers), 401, "TOKEN_REVOKED")
+    for account in gone:
+        refused(http.get(PROFILE, headers=account.headers), 401, "TOKEN_REVOKED")
+    for account in (ada, eve, elsewhere):
+        answer = http.post("/api/auth/refresh", json={"refreshToken": account.refresh_token})
+        refused(answer, 401, "INVALID_REFRESH_TOKEN")
+
+
+def test_whoever_guesses_is_locked_out_without_redis_too(http: httpx.Client, without_redis: Outage) -> None:
+    body = {"email": make_account().email, "password": "wrong horse battery"}
+    with without_redis():
+        told = [http.post("/api/auth/login", json=body).json()["code"] for _ in range(6)]
+    assert told == ["INVALID_CREDENTIALS"] * 5 + ["ACCOUNT_LOCKED"]
 
 
 def test_without_mongodb_everything_says_so_and_nobody_is_turned_away_as_a_stranger(
     http: httpx.Client, without_mongodb: Outage
 ) -> None:
     known, unknown = make_account(), make_account()
+    device = make_device(known.actor)
+    ids = {
+        "device_id": device["id"],
+        "organization_id": unknown.actor.organization_id,
+        "session_id": str(unknown.actor.session_id),
+    }
+    asked = [prepared(operation, unknown, ids) for operation in listed()]
     session, user = f"sess:{unknown.actor.session_id}", f"user:{unknown.actor.user_id}"
     assert redis.current().client.delete(session, user) == 2  # whom only MongoDB knows
-    device = make_device(known.actor)
-    ids = {"device_id": device["id"], "organization_id": unknown.actor.organization_id}
     remembered = [PROFILE, "/api/devices", f"/api/devices/{device['id']}"]
     for path in remembered * 2:
         hit = http.get(path, headers=known.headers)
@@ -172,7 +205,7 @@ def test_without_mongodb_everything_says_so_and_nobody_is_turned_away_as_a_stran
         asks: list[Callable[[], Any]] = [
             lambda path=path: http.get(path, headers=unknown.headers) for path in probes
         ]  # type: ignore[misc]
-        asks += [lambda op=op: perform(http, op, unknown, ids) for op in listed()]  # type: ignore[misc]
+        asks += [lambda how=how: perform(http, unknown, how) for how in asked]  # type: ignore[misc]
         asks += [lambda: http.patch(PROFILE, json={"name": "Ada Byron"}, headers=known.headers)]
         health, ready, live, *answers = at_once(asks)
         assert (health.status_code, health.json()["status"], live.status_code) == (503, "unhealthy", 200)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from flask import Flask, request
 
-from devicehub.auth import sessions
+from devicehub.auth import revocation
 from devicehub.core.actor import Actor
 from devicehub.core.redis import RedisAway
 from devicehub.realtime import hub
@@ -33,7 +33,7 @@ def test_a_token_that_has_ended_is_refused_at_the_next_event(monkeypatch: pytest
     monkeypatch.setattr(sockets.realtime, "tell", lambda *_: None)
     answered = sockets.answered(Schema, lambda actor, sid: {})
     assert answered()["ok"]
-    sessions.end(account.actor.session_id or "")
+    revocation.end(account.actor.session_id or "")
     assert answered()["error"]["code"] == "TOKEN_REVOKED"
 
 
