@@ -76,7 +76,7 @@ def update(actor: Actor, key_id: str, changes: Mapping[str, Any]) -> ApiKey:
         changed: ApiKey | None = _own(actor).filter(id=key.id).modify(new=True, __raw__={"$set": stored})
         if changed is None:  # revoked meanwhile
             raise ApiKeyNotFound(key_id=key_id)
-        keys.forget([key.id])
+        keys.forget(KIND, [key.id])
         emit("api_key.updated", actor, key_id=key_id)
     return changed
 
