@@ -21,6 +21,7 @@ from rich.table import Table
 from devicehub.core import config
 from devicehub.core.config import Settings
 from devicehub.embedded.processes import start_mongod, start_redis
+from tests.bench_keys import Ask, keys_and_tokens
 from tests.bench_storm import Asks, storms
 from tests.conftest import NO_LIMITS, ROOT, SECRETS, LiveServer, free_port, named, start_server
 
@@ -76,6 +77,7 @@ def main() -> None:
             console.print(known_and_unknown(settings))
             console.print(signing_in_at_once(settings))
             console.print(grouped_and_single(settings))
+            console.print(keys_and_tokens(settings, sign_up=_token, connect=_connect))
             console.print(storms(settings, _somebody))
         finally:
             redis.stop()
@@ -206,6 +208,23 @@ def _somebody(server: LiveServer) -> Asks:
     client = Client(int(server.url.rpartition(":")[2]))
     _sign_up(client)
     return Asks(lambda path, body: client.ask("POST", path, body)[1])
+
+
+def _token(server: LiveServer) -> str:
+    """The access token of a new person."""
+    client = Client(int(server.url.rpartition(":")[2]))
+    _sign_up(client)
+    return client.headers["Authorization"].removeprefix("Bearer ")
+
+
+def _connect(server: LiveServer) -> Ask:
+    client = Client(int(server.url.rpartition(":")[2]))
+
+    def ask(path: str, body: object, credential: str) -> tuple[int, bytes]:
+        answer, read = client.ask("POST", path, body, Authorization=f"Bearer {credential}")
+        return answer.status, read
+
+    return ask
 
 
 def _fill(client: Client) -> None:

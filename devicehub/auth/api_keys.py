@@ -47,10 +47,8 @@ def create(
     actor: Actor, *, name: str, scopes: list[str], expires_at: datetime | None = None
 ) -> tuple[ApiKey, str]:
     """Make a key of the caller's own: it, and its text, which is told this once; raises TooManyKeys."""
-    made, owner = (
-        keys.make(KIND),
-        {name: ObjectId(getattr(actor, name)) for name in ("organization_id", "user_id")},
-    )
+    made = keys.make(KIND)
+    owner = {"organization_id": ObjectId(actor.organization_id), "user_id": ObjectId(actor.user_id)}
     key = ApiKey(
         id=made.id,
         hash=made.hash,
@@ -78,7 +76,7 @@ def update(actor: Actor, key_id: str, changes: Mapping[str, Any]) -> ApiKey:
         changed: ApiKey | None = _own(actor).filter(id=key.id).modify(new=True, __raw__={"$set": stored})
         if changed is None:  # revoked meanwhile
             raise ApiKeyNotFound(key_id=key_id)
-        keys.forget([key.id])
+        keys.forget(KIND, [key.id])
         emit("api_key.updated", actor, key_id=key_id)
     return changed
 

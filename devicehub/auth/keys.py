@@ -4,7 +4,6 @@ One is found by its id, and the SHA-256 of its secret compared in constant time.
 a slow hash would add nothing but its slowness.
 """
 
-import hashlib
 import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
@@ -18,9 +17,11 @@ from mongoengine.errors import NotUniqueError
 from devicehub.auth.errors import InvalidToken, KeyRevoked, TooManyKeys
 from devicehub.auth.models import Key
 from devicehub.core import clock, crypto, remembered
+from devicehub.core.groups import Group
 from devicehub.core.remembered import State
 
 Row = Mapping[str, Any]
+Wanted = tuple[type[Key], ObjectId]
 
 _SHAPE = re.compile(r"([a-z]+)_([0-9a-f]{24})_([A-Za-z0-9_-]{43})")
 
@@ -49,7 +50,7 @@ class Made:
 def make(kind: Kind) -> Made:
     """A new key, not written yet."""
     key_id, secret = ObjectId(secrets.token_bytes(12)), crypto.random_token(32)
-    return Made(key_id, f"{kind.document.BEGINS}_{key_id}_{secret}", _hash(secret))
+    return Made(key_id, f"{kind.document.BEGINS}_{key_id}_{secret}", crypto.sha256(secret))
 
 
 def insert(key: Key, *, among: Mapping[str, ObjectId], most: int) -> None:
@@ -82,7 +83,7 @@ def prove(kind: Kind, token: str) -> tuple[str, State]:
     if parts is None or parts[1] != kind.document.BEGINS:
         raise InvalidToken()
     state = _look_up(kind, parts[2])
-    if state is None or not crypto.same(_hash(parts[3]), state["hash"]):
+    if state is None or not crypto.same(crypto.sha256(parts[3]), state["hash"]):
         raise InvalidToken()
     if state["revoked"]:
         raise KeyRevoked()
@@ -102,30 +103,40 @@ def end(kind: Kind, chosen: Any) -> list[ObjectId]:
     ended = list(chosen.filter(revoked_at=None).scalar("id"))
     if ended:
         kind.document.objects(id__in=ended, revoked_at=None).update(set__revoked_at=clock.now(), unset__slot=True)
-        forget(ended)
+        forget(kind, ended)
     return ended
 
 
-def forget(key_ids: Iterable[ObjectId]) -> None:
+def forget(kind: Kind, key_ids: Iterable[ObjectId]) -> None:
     """These keys have changed: ask MongoDB."""
-    remembered.overwrite([_name(str(key_id)) for key_id in key_ids], remembered.CHANGED)
+    remembered.overwrite([_name(kind, str(key_id)) for key_id in key_ids], remembered.CHANGED)
 
 
 def _look_up(kind: Kind, key_id: str) -> State | None:
-    [state] = remembered.look_up({_name(key_id): partial(_read, kind, key_id)})
+    [state] = remembered.look_up({_name(kind, key_id): partial(_read, kind, key_id)})
     return state
 
 
 def _read(kind: Kind, key_id: str) -> State | None:
-    row = kind.document._get_collection().find_one({"_id": ObjectId(key_id)})
+    [row] = _readings.submit([(kind.document, ObjectId(key_id))])
     if row is None:
         return None
     return {"hash": row["hash"], "revoked": row.get("revoked_at") is not None, **kind.facts(row)}
 
 
-def _name(key_id: str) -> str:
-    return f"key:{key_id}"
+def _read_together(asked: list[Wanted]) -> list[Row | None]:
+    """The stored keys that are asked for at the same time: a fleet comes with as many as it has devices."""
+    found: dict[Wanted, Row] = {}
+    for document in {document for document, _ in asked}:
+        chosen = [key_id for one, key_id in asked if one is document]
+        rows = document._get_collection().find({"_id": {"$in": chosen}})
+        found |= {(document, row["_id"]): row for row in rows}
+    return [found.get(wanted) for wanted in asked]
 
 
-def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
+_readings: Group[Wanted, Row | None] = Group(_read_together, largest=500)
+
+
+def _name(kind: Kind, key_id: str) -> str:
+    """Of its kind too: who comes with one kind of key as if it were the other is not taken for either."""
+    return f"key:{kind.document.BEGINS}_{key_id}"

@@ -7,6 +7,7 @@ from mongoengine import Document
 
 from devicehub.auth import keys
 from devicehub.core import live
+from devicehub.devices.keys import KIND
 from devicehub.devices.models import Device, DeviceKey, PresenceChange
 
 BATCH = 500
@@ -26,7 +27,7 @@ def keys_of_organization(organization_id: str) -> Iterator[int]:
     """Delete the keys of its devices likewise; each is refused from then on."""
     for batch in _batches(DeviceKey, {"organization_id": ObjectId(organization_id)}):
         deleted = _delete(DeviceKey, batch)
-        keys.forget(batch)
+        keys.forget(KIND, batch)
         yield deleted
 
 

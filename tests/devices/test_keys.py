@@ -218,8 +218,9 @@ def test_nothing_else_is_done_with_it(client: FlaskClient, actor: Any, device_id
 )
 def test_what_is_nearly_a_key_is_none(beat: Any, actor: Any, device_id: str, spoil: Any) -> None:
     key, other = make_device_key(actor, device_id), make_device_key(actor, device_id)
-    refused(beat(spoil(key, other), device_id), 401, "INVALID_TOKEN")
-    assert beat(key, device_id).status_code == 200
+    for _ in range(2):  # before Redis remembers the key, and when it does
+        refused(beat(spoil(key, other), device_id), 401, "INVALID_TOKEN")
+        assert beat(key, device_id).status_code == 200
 
 
 @pytest.mark.actor()
@@ -273,7 +274,7 @@ def test_a_revocation_that_redis_did_not_hear_of_holds_within_thirty_seconds(
     beat: Any, actor: Any, device_id: str
 ) -> None:
     key, text = keys.create(actor, device_id)
-    name, client = f"key:{key.id}", redis.current().client
+    name, client = f"key:{key.prefix}", redis.current().client
     assert beat(text, device_id).status_code == 200
     DeviceKey.objects(id=key.id).update_one(set__revoked_at=key.created_at, unset__slot=True)
     assert 0 < client.pttl(name) <= 30_000
