@@ -39,12 +39,10 @@ CLIENTS = int(os.environ.get("CLIENTS", "500"))
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 SECONDS = 5.0
 STEADY = 100  # events a second, where latency is asked for
-AHEAD = int(
-    os.environ.get("AHEAD", "200")
-)  # events under way, where the ceiling is: so many that nobody waits for the next
-PAUSE_S = (
-    0.02  # there, between two looks at what came: to read every message by itself would cost more than to send it
-)
+# At the ceiling: events under way, so many that nobody waits for the next; and the pause between two looks at what
+# came, for to read every message by itself would cost more than to send it.
+AHEAD = int(os.environ.get("AHEAD", "200"))
+PAUSE_S = 0.02
 SAMPLED = 20  # clients that look at the time in what they hear
 
 EVENT = b'["device-heartbeat",'
@@ -137,29 +135,16 @@ def ours(folder: Path, mongodb_url: str, redis_url: str, stack: ExitStack) -> Co
     organization_id = answer["organization"]["id"]
 
     def publish(payload: dict[str, Any]) -> None:
-        log.publish(
-            organization_id, Entry("device-heartbeat", "org", json.dumps(payload, separators=(",", ":")).encode())
-        )
+        text = json.dumps(payload, separators=(",", ":"))
+        log.publish(organization_id, Entry("device-heartbeat", "org", text.encode()))
 
     return Contender("DeviceHub", server.url, server.process.pid, publish, answer["accessToken"])
 
 
 def plain(redis_url: str, stack: ExitStack) -> Contender:
     port = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "-k",
-        "gevent",
-        "-w",
-        "1",
-        "--worker-connections",
-        "4000",
-        "-t",
-        "0",
-    ]
-    command += ["-b", f"127.0.0.1:{port}", "--log-level", "error", "tests.bench_plain:app"]
+    options = f"-k gevent -w 1 --worker-connections 4000 -t 0 -b 127.0.0.1:{port} --log-level error"
+    command = [sys.executable, "-m", "gunicorn", *options.split(), "tests.bench_plain:app"]
     pid = start(command, ROOT, port, stack, REDIS_URL=redis_url)
     queue = socketio.RedisManager(redis_url, channel="flask-socketio", write_only=True)
     tell = partial(queue.emit, "device-heartbeat", room="room")
@@ -201,7 +186,6 @@ def packed(value: Any) -> bytes:
 
 def start(command: list[str], folder: Path, port: int, stack: ExitStack, **environment: str) -> int:
     process = subprocess.Popen(command, cwd=folder, env=os.environ | environment)
-
     stack.callback(partial(process.wait, 60))
     stack.callback(process.terminate)
 

@@ -39,9 +39,9 @@ def delete(actor: Actor, *, revision: int | None = None) -> dict[str, Any]:
         former = _mark(actor, receipt, revision)
     users.outdate_tokens(str(one["user_id"]) for one in former if str(one["user_id"]) != actor.user_id)
     users.forget([actor.user_id])  # who did it knows, and goes on in another organization with the same token
+    _tell(actor, receipt)  # first: it is why the memberships end, and what their connections are told
     for one in former:
         members.tell("member.removed", actor, one["user_id"], one["role"])
-    _tell(actor, receipt)
     return _describe(receipt)
 
 

@@ -94,7 +94,7 @@ def test_its_owner_deletes_it_and_is_given_a_receipt(
     assert client.get(answer.headers["Location"]).json == receipt
     refused(client.get(at(spare)), 404, "ORGANIZATION_NOT_FOUND")
     refused(client.delete(at(spare)), 404, "ORGANIZATION_NOT_FOUND")
-    [removed, deleted] = told
+    [deleted, removed] = told
     assert (removed.name, removed.data["user_id"]) == ("member.removed", account.actor.user_id)
     assert (deleted.name, deleted.data) == (
         "organization.deleted",
