@@ -13,12 +13,15 @@ from math import ceil
 from bson import ObjectId
 from pymongo import ReturnDocument
 
+from devicehub.audit import service as audit
 from devicehub.auth import proofs
 from devicehub.auth.errors import InvalidOtp, InvalidResetToken
 from devicehub.auth.models import PasswordChallenge
 from devicehub.core import clock, crypto, mongo, redis
+from devicehub.core.actor import Actor
 from devicehub.jobs import service as jobs
 from devicehub.mail import service as mail
+from devicehub.organizations import service as organizations
 from devicehub.users.models import User
 
 PREFIX = "dhp1"
@@ -93,6 +96,7 @@ def _make_and_mail(challenge: PasswordChallenge, user: User, attempt: int) -> No
         user_id=str(user.id),
         dies_at=challenge.expires_at,
     )
+    _record(user, "user.password_reset_requested")
 
 
 def verify(challenge_id: str, code: str) -> str:
@@ -107,7 +111,9 @@ def verify(challenge_id: str, code: str) -> str:
     if is_right and challenge.tries <= TRIES and _is_newest(challenge) and _use_up(challenge):
         user: User | None = User.objects(id=challenge.user_id).first()
         if user is not None:
+            _record(user, "user.password_reset_proven")
             return proofs.seal(PREFIX, user.id, user.password_version, life=LIFE)
+    # Not recorded: that would take longer for an address that has an account.
     raise InvalidOtp(attempts_remaining=max(0, TRIES - challenge.tries))
 
 
@@ -128,6 +134,12 @@ def _use_up(challenge: PasswordChallenge) -> bool:
     moment = clock.now()
     unused = PasswordChallenge.objects(id=challenge.id, used_at=None, expires_at__gt=moment)
     return bool(unused.update_one(set__used_at=moment))
+
+
+def _record(user: User, action: str) -> None:
+    """Tell the audit trail of the organization they sign in to first."""
+    for organization_id, role in list(organizations.memberships(str(user.id)).items())[:1]:
+        audit.record(Actor(str(user.id), organization_id, role), action, target=str(user.id))
 
 
 def owner(reset_token: str) -> User:
