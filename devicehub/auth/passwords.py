@@ -18,7 +18,6 @@ from devicehub.core import config
 from devicehub.core.errors import Busy
 
 SHORTEST, LONGEST_BYTES = 8, 72
-_SHORT = f"Shorter than {SHORTEST} characters."
 THREADS = 2
 
 
@@ -32,20 +31,20 @@ def check(password: str, *, name: str, email: str, field: str = "password") -> N
 
     `field` is what the client calls it.
     """
-    is_short = len(password) < SHORTEST  # as it was sent, too: one sign may become three
-    reason = _SHORT if is_short else _what_is_unfit(normalize(password), name.casefold(), email.casefold())
+    reason = _what_is_unfit(password, name.casefold(), email.casefold())
     if reason:
         raise UnfitPassword(errors={field: [reason]})
 
 
 def _what_is_unfit(password: str, name: str, email: str) -> str | None:
-    if len(password) < SHORTEST:
-        return _SHORT
-    if len(password.encode()) > LONGEST_BYTES:
+    text = normalize(password)
+    if min(len(password), len(text)) < SHORTEST:  # as it was sent, too: one sign may become three
+        return f"Shorter than {SHORTEST} characters."
+    if len(text.encode()) > LONGEST_BYTES:
         return f"Longer than {LONGEST_BYTES} bytes."
-    if password.casefold() in _common():
+    if text.casefold() in _common():
         return "This is one of the most common passwords."
-    if _is_made_of(password.casefold(), name, email):
+    if _is_made_of(text.casefold(), name, email):
         return "Made of your own name, your e-mail address or ours."
     return None
 

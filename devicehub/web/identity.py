@@ -199,7 +199,7 @@ def presented() -> str | None:
             raise InvalidToken()
         return key
     scheme, _, token = (authorization or "").partition(" ")
-    return token.strip() or None if scheme.lower() == "bearer" else None
+    return (token.strip() or None) if scheme.lower() == "bearer" else None
 
 
 def _kid(key: str) -> str:
