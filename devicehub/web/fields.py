@@ -155,7 +155,11 @@ class JsonObject(fields.Dict):
         found: dict[str, Any] = super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]
         if any(name.startswith("$") or "\0" in name for name in _names(found)):
             raise ValidationError("Names must not begin with $ or hold a NUL.")
-        if len(orjson.dumps(found)) > self._largest:
+        try:
+            size = len(orjson.dumps(found))
+        except orjson.JSONEncodeError as error:
+            raise ValidationError("Its numbers have to fit in 64 bits, and its texts in UTF-8.") from error
+        if size > self._largest:
             raise ValidationError(f"Larger than {self._largest} bytes of JSON.")
         return found
 

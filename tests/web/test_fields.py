@@ -69,6 +69,11 @@ def test_an_object_of_the_clients_own(app: Flask) -> None:
     same()
 
 
+@pytest.mark.parametrize("value", [{"on": 1 << 64}, {"on": [-(1 << 63) - 1]}, {"on": "\ud800"}])
+def test_what_json_cannot_carry_is_refused_in_an_object(app: Flask, value: Any) -> None:
+    assert takes(JsonObject(largest=1 << 20), value) is False
+
+
 def test_a_whole_number(app: Flask) -> None:
     field = Whole(5, 10)
     is_told = told(field)
