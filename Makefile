@@ -1,5 +1,5 @@
 # Everything a person types. `make help` lists it. Nothing here needs more than git, Python 3.11+ and make,
-# except `test-clients` and `bench-fanout`, which need Node.
+# except `test-clients` and `bench-fanout`, which need Node, and `test-browser`, which needs Chromium.
 
 PYTHON ?= python3
 VENV := .venv
@@ -20,7 +20,7 @@ test: $(VENV)/.installed-dev ## set everything up and run the tests
 
 cover: $(VENV)/.installed-dev ## run the tests and report branch coverage; below 90 % fails
 	$(BIN)/python -m coverage erase
-	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report= $(ARGS)
+	COVERAGE_PROCESS_START="$(CURDIR)/pyproject.toml" $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report= $(ARGS)
 	$(BIN)/python -m coverage report --fail-under 90
 
 test-clients: $(VENV)/.installed-dev ## drive a running server with the official JavaScript clients and newman (needs Node)
@@ -28,16 +28,25 @@ test-clients: $(VENV)/.installed-dev ## drive a running server with the official
 	cd tests/clients && npm ci --no-audit --no-fund --loglevel=error
 	$(BIN)/python -m pytest -p no:cacheprovider tests/clients $(ARGS)
 
+test-browser: $(VENV)/.installed-browser ## watch the live page and the console in a real browser (needs Chromium)
+	$(BIN)/python -m pytest -p no:cacheprovider tests/browser $(ARGS)
+
 fuzz: $(VENV)/.installed-dev ## fuzz a running server for some minutes (EXAMPLES=500 an operation, others each time)
 	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/fuzz -n $(WORKERS) --timeout 0 $(ARGS)
 
 bench: $(VENV)/.installed-dev ## measure side by side, print figures
 	$(BIN)/python -m tests.bench
 
+bench-presence: $(VENV)/.installed-dev ## presence under fire: 10 000 devices, storms, killed servers (MINUTES=5, ONLY=)
+	$(BIN)/python -m tests.bench_presence
+
 bench-fanout: $(VENV)/.installed-dev ## measure live events beside plain Flask-SocketIO and Node (needs Node)
 	@command -v npm >/dev/null || { echo "This needs Node.js 18 or newer, with npm."; exit 1; }
 	cd tests/clients && npm ci --no-audit --no-fund --loglevel=error
 	$(BIN)/python -m tests.bench_fanout
+
+bench-analytics: $(VENV)/.installed-dev ## measure analytics over a million logs, and taking logs in (LOGS=, SECONDS=60)
+	$(BIN)/python -m tests.bench_analytics
 
 lint: $(VENV)/.installed-dev ## check style and types
 	$(BIN)/ruff format --check .
@@ -54,6 +63,7 @@ postman: $(VENV)/.installed-dev ## make the Postman collection from the OpenAPI 
 lock: ## pin every requirement with its hashes (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras -q requirements.in -o requirements.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras -q requirements-dev.in -o requirements-dev.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras -q requirements-browser.in -o requirements-browser.txt
 
 clean: ## remove what was made here, your data in var/ not
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis htmlcov .coverage* tests/clients/node_modules
@@ -70,4 +80,8 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
-.PHONY: help run test cover test-clients fuzz bench bench-fanout lint format postman lock clean
+$(VENV)/.installed-browser: requirements-browser.txt $(VENV)/.installed-dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-browser.txt
+	@touch $@
+
+.PHONY: help run test cover test-clients test-browser fuzz bench bench-presence bench-fanout bench-analytics lint format postman lock clean

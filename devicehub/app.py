@@ -20,6 +20,7 @@ from devicehub.extensions import api, caching, socketio
 from devicehub.features import doors
 from devicehub.jobs import askers, reacting, sweeping
 from devicehub.jobs.schedule import Scheduler
+from devicehub.notifications import hearing, offline
 from devicehub.organizations import service as organizations
 from devicehub.realtime import ends, hub, manager, rounds
 from devicehub.realtime import service as realtime
@@ -56,7 +57,7 @@ def create_app(settings: Settings) -> Flask:
     for door in doors("sockets"):
         door.register(socketio)
     app.wsgi_app = hooks.in_front(app.wsgi_app)  # type: ignore[assignment, method-assign]
-    events.attach(trail.hear, realtime.relay, ends.relay, reacting.to(reactions.ON))
+    events.attach(trail.hear, realtime.relay, ends.relay, hearing.hear, reacting.to(reactions.ON))
     return app
 
 
@@ -94,6 +95,7 @@ def _duties() -> tuple[Duty, ...]:
     scheduler = Scheduler(reactions.EVERY)
     return (
         sweeper.duty(),
+        offline.duty(),
         Duty("job-sweeper", sweeping.sweep, every=5, lease=15),
         Duty("job-scheduler", scheduler.step, every=5, lease=15),
     )

@@ -5,7 +5,22 @@ from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 
-FEATURES = ("audit", "jobs", "mail", "realtime", "users", "organizations", "auth", "devices", "monitoring")
+FEATURES = (
+    "audit",
+    "jobs",
+    "mail",
+    "realtime",
+    "users",
+    "organizations",
+    "auth",
+    "devices",
+    "logs",
+    "notifications",
+    "analytics",
+    "live",
+    "console",
+    "monitoring",
+)
 
 
 def doors(kind: str) -> Iterator[ModuleType]:

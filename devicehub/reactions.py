@@ -4,11 +4,18 @@ from collections.abc import Mapping
 
 # After an event, these jobs; each is given the event's facts as its arguments and acts for who caused it.
 ON: Mapping[str, tuple[str, ...]] = {
-    "device.deleted": ("devices.purge",),
-    "member.removed": ("auth.end_api_keys",),
-    "organization.deleted": ("organizations.purge", "auth.purge_organization", "devices.purge_organization"),
+    "device.deleted": ("devices.purge", "logs.purge", "notifications.forget_device"),
+    "member.removed": ("auth.end_api_keys", "notifications.forget_member"),
+    "organization.updated": ("logs.keep_zone",),
+    "organization.deleted": (
+        "organizations.purge",
+        "auth.purge_organization",
+        "devices.purge_organization",
+        "logs.purge_organization",
+        "notifications.purge_organization",
+    ),
 }
 
 # At these times (minute, hour, day, month, weekday; UTC), these jobs. Times missed while all was down are made up
 # for by one run.
-EVERY: Mapping[str, str] = {}
+EVERY: Mapping[str, str] = {"logs.tidy": "20 3 * * *"}

@@ -186,7 +186,7 @@ def signing_in_at_once(settings: Settings) -> Table:
         server.stop()
 
 
-def grouped_and_single(settings: Settings) -> Table:
+def grouped_rates(settings: Settings) -> dict[str, float]:
     """Beats a second written in groups and each by itself, in turn, by the same greenlets."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench_heartbeats"],
@@ -195,7 +195,12 @@ def grouped_and_single(settings: Settings) -> Table:
         check=True,
         stdout=subprocess.PIPE,
     )
-    rates = {name: statistics.median(found) for name, found in orjson.loads(done.stdout).items()}
+    return {name: statistics.median(found) for name, found in orjson.loads(done.stdout).items()}
+
+
+def grouped_and_single(settings: Settings) -> Table:
+    """Those rates as a table."""
+    rates = grouped_rates(settings)
     table = Table("heartbeats", "a second", title="128 devices beat, the ownership check and the event included")
     for name, rate in rates.items():
         table.add_row(name, f"{rate:.0f}")

@@ -86,6 +86,17 @@ class Storm:
         due = {str(row["_id"]): (row["last_active_at"] + WINDOW).timestamp() for row in mine}
         return max(one.at - due[one.device_id] for one in self.told)
 
+    def figures(self) -> "Figures":
+        told = Counter(Counter(one.device_id for one in self.told).values())
+        more = sum(count for times, count in told.items() if times > 2)
+        return Figures(self.offline(), self.last_lag(), told[1], told[2], more, self.recorded_once())
+
+    def recorded_once(self) -> int:
+        """Of how many the history says once that they went offline."""
+        mine = {"organization_id": ObjectId(self.organization), "to": "offline"}
+        recorded = Counter(row["device_id"] for row in self.db["presence_history"].find(mine))
+        return Counter(recorded.values())[1]
+
 
 class Asks:
     """POSTs as somebody; gives the items of the answer."""
@@ -117,12 +128,22 @@ DISTURBED: dict[str, Disturb] = {
 }
 
 
-def storms(settings: Settings, client_of: Callable[[LiveServer], Asks]) -> Table:
+class Figures(NamedTuple):
+    """What became of a storm."""
+
+    offline: int
+    lag: float
+    once: int
+    twice: int
+    more: int
+    recorded_once: int
+
+
+def figures_of_storms(
+    settings: Settings, client_of: Callable[[LiveServer], Asks]
+) -> Iterator[tuple[str, Figures]]:
     """Each disturbance in turn, at the moment in which some are offline and others not yet."""
     settings = settings.model_copy(update={"log_level": "ERROR"})
-    table = Table(
-        "while", "offline", "last told after, s", "told once", "twice", "more", title=f"{FLEET} devices silent"
-    )
     for name, disturb in DISTURBED.items():
         storm = Storm(settings)
         with storm.processes():
@@ -131,8 +152,15 @@ def storms(settings: Settings, client_of: Callable[[LiveServer], Asks]) -> Table
             disturb(storm)
             wait_until(storm.is_over, 60)
             storm.note_what_was_told()
-            told = Counter(Counter(one.device_id for one in storm.told).values())
-            more = sum(count for times, count in told.items() if times > 2)
-            figures = (storm.offline(), f"{storm.last_lag():.2f}", told[1], told[2], more)
-            table.add_row(name, *map(str, figures))
+            yield name, storm.figures()
+
+
+def storms(settings: Settings, client_of: Callable[[LiveServer], Asks]) -> Table:
+    """What became of each, as a table."""
+    table = Table(
+        "while", "offline", "last told after, s", "told once", "twice", "more", title=f"{FLEET} devices silent"
+    )
+    for name, found in figures_of_storms(settings, client_of):
+        figures = (found.offline, f"{found.lag:.2f}", found.once, found.twice, found.more)
+        table.add_row(name, *map(str, figures))
     return table

@@ -15,7 +15,10 @@ from devicehub.core import clock, redis
 from devicehub.core.actor import SCOPES, Actor, Role
 from devicehub.devices import keys as device_keys
 from devicehub.devices import service as devices
+from devicehub.jobs import service as jobs
 from devicehub.mail.models import Mail
+from devicehub.notifications import service as notifications
+from devicehub.notifications.models import Box
 from devicehub.organizations import deletions, invitations
 from devicehub.organizations import service as organizations
 from devicehub.organizations.models import Member, Organization
@@ -77,6 +80,14 @@ def invite(actor: Actor, email: str, *, role: Role = "viewer") -> str:
     return token
 
 
+def make_notification(account: Account, kind: str = "report", **facts: Any) -> str:
+    """A notification of somebody's; its id."""
+    number = next(_numbers)
+    news = {"title": f"News {number}", "message": "Something has happened.", "data": {"number": number}} | facts
+    assert notifications.notify(account.actor.user_id, notifications.News(kind, **news), key=f"news:{number}")
+    return str(Box.objects.get(id=account.actor.user_id).items[0]["id"])
+
+
 def _deleted(account: Account) -> str:
     """The receipt for an organization of somebody's own that they have deleted."""
     gone = organizations.create_own(account.actor, {"name": "Gone"})
@@ -106,6 +117,8 @@ MAKE: dict[str, Callable[[Account, Ids], str]] = {
     "api_key_id": lambda account, _: str(api_keys.create(account.actor, name="One", scopes=["logs:read"])[0].id),
     "device_id": lambda account, _: str(make_device(account.actor)["id"]),
     "session_id": lambda account, _: str(account.actor.session_id),
+    "job_id": lambda account, _: jobs.enqueue("jobs.nonesuch", actor=account.actor),
+    "notification_id": lambda account, _: make_notification(account),
     "key_id": lambda account, ids: str(device_keys.create(account.actor, ids["device_id"])[0].id),
 }
 

@@ -110,9 +110,22 @@ def log_in(
     grant = sessions.open_session(user, ip=ip, user_agent=user_agent)
     emit("session.opened", _actor(grant), session_id=grant.session_id)
     if is_news and not _is_first(user):
-        facts = {"at": clock.rfc3339(clock.now()), "ip": ip, "userAgent": user_agent}
-        mail.send("new_sign_in", user.email, facts, key=f"new_sign_in:{grant.session_id}", user_id=grant.user_id)
+        _tell_of_new_place(grant, user.email, ip=ip, user_agent=user_agent)
     return replace(grant, device_token=known_devices.issue(user, device_id))
+
+
+def _tell_of_new_place(grant: Grant, email: str, *, ip: str | None, user_agent: str | None) -> None:
+    session_id, user_id = grant.session_id, grant.user_id
+    emit(
+        "session.opened_from_new_place",
+        _actor(grant),
+        session_id=session_id,
+        user_id=user_id,
+        ip=ip,
+        user_agent=user_agent,
+    )
+    facts = {"at": clock.rfc3339(clock.now()), "ip": ip, "userAgent": user_agent}
+    mail.send("new_sign_in", email, facts, key=f"new_sign_in:{session_id}", user_id=user_id)
 
 
 def _is_first(user: User) -> bool:
@@ -123,7 +136,9 @@ def _is_first(user: User) -> bool:
 
 def log_out_everywhere(actor: Actor) -> int:
     """End every session of the caller; returns how many there were."""
-    return revocation.end_all(actor.user_id)
+    ended = revocation.end_all(actor.user_id)
+    emit("user.logged_out_everywhere", actor, user_id=actor.user_id, sessions=ended)
+    return ended
 
 
 def describe_grant(grant: Grant) -> dict[str, Any]:

@@ -163,6 +163,8 @@ class Settings(BaseSettings):
 
     cache_devices_ttl: int = Field(1800, ge=1)
     cache_profile_ttl: int = Field(900, ge=1)
+    cache_analytics_ttl: int = Field(300, ge=1)
+    cache_realtime_ttl: int = Field(30, ge=1)
     sockets_per_user: int = Field(10, ge=1)
     streams_per_user: int = Field(5, ge=1)
     event_window: int = Field(10_000, ge=1)

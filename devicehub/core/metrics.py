@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from prometheus_client import Counter, Gauge, Histogram
 
 _cache = Counter("devicehub_cache_lookups", "Cache look-ups by noun and result", ["noun", "result"])
+_drift = Counter("devicehub_usage_drift", "Counts of logs that were found wrong, and mended")
 _degraded = Counter("devicehub_degraded", "Answers given without a dependency that was away", ["what"])
 _transitions = Counter(
     "devicehub_device_transitions", "Changes of state that no person made, by what it is now", ["to"]
@@ -15,6 +16,11 @@ _sweep_lag = Gauge(
 _group = Histogram(
     "devicehub_signal_group_size", "Signals written together", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 )
+
+
+def count_drift(number: int) -> None:
+    """Count what was found wrong in what was counted of logs."""
+    _drift.inc(number)
 
 
 def count_cache(noun: str, result: str) -> None:

@@ -1,5 +1,6 @@
 """Signs of life: those of a moment are read, judged and written together, each exactly, and told."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from devicehub.core.actor import Actor
 from devicehub.core.errors import Conflict, DeviceHubError
 from devicehub.core.events import emit
 from devicehub.core.groups import Group
-from devicehub.devices import presence, states
+from devicehub.devices import presence, pulse, states
 from devicehub.devices.errors import DeviceNotFound
 from devicehub.devices.presence import Row, Signal
 from devicehub.devices.states import Change
@@ -96,6 +97,9 @@ def _tell(signals: Mapping[int, Signal], heard: Mapping[int, Row], before: Mappi
         if len(row.get("untold", ())) > len(before[row["_id"]].get("untold", ()))
     }
     states.record(changed.values())
+    pulse.count(
+        Counter(signals[index].actor.organization_id for index in heard if signals[index].kind == "heartbeat")
+    )
     told = dict[ObjectId, int]()
     with realtime.together():
         for index, row in heard.items():

@@ -24,6 +24,7 @@ class Device(Document):
     """`revision` counts changes of configuration, `sequence` counts all changes: who writes raises it.
 
     `transitions` counts the changes of state that no person made; what of them was not told yet is in `untold`.
+    While people are to be told that it is offline, `notice` says when that is due, and as part of which `group`.
     `due_at` is when silence makes a difference next, and whoever last wrote live fields is `written_by`.
     `name_key` and `serial_key` are the folded forms that sorting and searching use.
     """
@@ -55,6 +56,7 @@ class Device(Document):
     metrics = DictField()
     transitions = IntField(default=0)
     untold = ListField(DictField())
+    notice = DictField()
     written_by = StringField()
     sequence = LongField(default=0)
     revision = IntField(default=1)

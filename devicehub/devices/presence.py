@@ -89,6 +89,7 @@ def _become(row: Row, wanted: Row, moment: datetime, *, cause: Row | None = None
     if "presence" in changes:
         moment = max(moment, since(row))
         after["presence_since"] = moment
+        after["notice"] = {"due_at": moment} if after["presence"] == "offline" else None
     if changes:
         after["transitions"] = row.get("transitions", 0) + 1
         transition = {

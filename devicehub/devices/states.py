@@ -25,7 +25,8 @@ from devicehub.devices.service import NOUN
 
 # All that a signal or silence depends on or changes; metadata may be large and is none of it.
 _STATE = ("status", "status_by", "status_since", "presence", "presence_since", "firmware_version", "metrics",
-          "last_active_at", "due_at", "signal", "clock_offset_ms", "transitions", "sequence")  # fmt: skip
+          "last_active_at", "due_at", "notice", "signal", "clock_offset_ms", "transitions",
+          "sequence")  # fmt: skip
 FIELDS = dict.fromkeys(("organization_id", "heartbeat_interval", "created_at", "untold", *_STATE), 1)
 _SHOWN = {"status": "status", "presence": "presence", "firmware_version": "firmwareVersion"}
 

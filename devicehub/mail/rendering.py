@@ -54,6 +54,12 @@ KINDS = {
         "Join as {{ role }} on DeviceHub.",
         "You get this because {{ inviterName }} gave this address when inviting you.",
     ),
+    "device_offline": Kind(
+        "{% if count == 1 %}{{ devices[0].name | truncate(50, true) }} is offline"
+        "{% else %}{{ count }} devices are offline{% endif %}",
+        "In {{ organizationName }}.",
+        "You get this because they are yours, or you chose to be told of all; your preferences turn it off.",
+    ),
     "email_change": Kind(
         "Confirm your new address for DeviceHub",
         "Nothing changes until you do.",

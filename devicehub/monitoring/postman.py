@@ -25,8 +25,10 @@ minute in all: it signs up, logs in, changes and forgets its password.)
 
 A run skips the stream of live events, because it never ends: to send it by hand, give the variable `listen` any
 value. It skips as well what takes something that it cannot know, until you give it to the variable of that name:
-the id of another session of yours, a new address, and what is mailed: the code for a forgotten password, and the
-tokens for a new address and of an invitation; and leaving an organization (`leave`), which its last owner cannot.
+the id of another session of yours, of a notification or of a job, and of a device to be told of when it is offline
+(the run has deleted its own by then); a new address, and what is mailed: the code for a forgotten password, and
+the tokens for a new address and of an invitation; and leaving an organization (`leave`), which its last owner
+cannot.
 What only platform admins may do waits for any value of `platformAdmin`.
 """
 
@@ -49,6 +51,7 @@ VARIABLES = {
     "receiptId": "",
     "apiKeyId": "",
     "deviceId": "",
+    "otherDeviceId": "",
     "sessionId": "",
     "challengeId": "",
     "otp": "",
@@ -57,6 +60,9 @@ VARIABLES = {
     "listen": "",
     "invitationToken": "",
     "leave": "",
+    "jobId": "",
+    "notificationId": "",
+    "ruledDeviceId": "",
     "platformAdmin": "",
 }
 HEADERS = {"Idempotency-Key": "{{$guid}}"}
@@ -70,7 +76,8 @@ class Part:
     needs: str = ""  # a variable that only a person can give a value
     late: bool = False  # after what deletes
     omits: tuple[str, ...] = ()  # keys of the body
-    sends: Mapping[str, str] = field(default_factory=dict)  # key of the body: variable
+    sends: Mapping[str, str] = field(default_factory=dict)  # key of the body, or of the path: variable
+    asks: Mapping[str, str] = field(default_factory=dict)  # key of the query: what has to be asked
     keeps: Mapping[str, str] = field(default_factory=dict)  # variable: key of the answer
 
 
@@ -80,6 +87,7 @@ _SKIP = 'if (!pm.collectionVariables.get("{needs}")) pm.execution.skipRequest();
 _TOKENS = {"accessToken": "accessToken", "refreshToken": "refreshToken"}
 
 PARTS = {
+    "POST /api/devices/{device_id}/logs": Part(omits=("timestamp",)),  # the example's is too long ago
     "POST /api/auth/signup": Part(before=_NEW_EMAIL, omits=("invitationToken",)),
     "POST /api/auth/login": Part(
         keeps=_TOKENS | {"deviceToken": "deviceToken", "userId": "user.id", "organizationId": "organization.id"}
@@ -98,6 +106,16 @@ PARTS = {
     "POST /api/auth/email/confirm": Part(needs="emailToken", sends={"token": "emailToken"}),
     "GET /api/users": Part(needs="platformAdmin"),
     "GET /api/users/users": Part(needs="platformAdmin"),
+    "GET /api/admin/jobs": Part(needs="platformAdmin"),
+    "POST /api/admin/jobs/retry": Part(needs="platformAdmin"),
+    "GET /api/admin/jobs/{job_id}": Part(needs="jobId"),
+    "POST /api/admin/jobs/{job_id}/retry": Part(needs="jobId"),
+    "POST /api/admin/jobs/{job_id}/cancel": Part(needs="jobId"),
+    "POST /api/notifications/{notification_id}/read": Part(needs="notificationId"),
+    "GET /api/notifications/rules/{device_id}": Part(needs="ruledDeviceId", sends={"device_id": "ruledDeviceId"}),
+    "PATCH /api/notifications/rules/{device_id}": Part(
+        needs="ruledDeviceId", sends={"device_id": "ruledDeviceId"}
+    ),
     "POST /api/organizations": Part(keeps={"organizationId": "id"}),
     "DELETE /api/organizations/{organization_id}": Part(keeps={"receiptId": "receiptId"}),
     "GET /api/organizations/deletions/{receipt_id}": Part(late=True),
@@ -109,10 +127,17 @@ PARTS = {
     "POST /api/invitations/accept": Part(needs="invitationToken", sends={"token": "invitationToken"}),
     "POST /api/auth/api-keys": Part(keeps={"apiKeyId": "id"}),
     "POST /api/devices": Part(keeps={"deviceId": "id"}),
+    "POST /api/devices/batch": Part(keeps={"otherDeviceId": "items[0].device.id"}),
+    "GET /api/analytics/comparison": Part(asks={"devices": "{{deviceId}},{{otherDeviceId}}"}),
     "POST /api/devices/{device_id}/keys": Part(keeps={"keyId": "id"}),
 }
 FIRST_TAG = "auth"
-LAST = ("POST /api/auth/revoke", "POST /api/auth/logout-all", "POST /api/auth/logout")
+LAST = (
+    "DELETE /api/devices/{device_id}",
+    "POST /api/auth/revoke",
+    "POST /api/auth/logout-all",
+    "POST /api/auth/logout",
+)
 
 
 class Unfit(Exception):
@@ -183,7 +208,7 @@ def _folders(document: Json) -> Iterator[Json]:
         own = [operation for operation in operations.values() if tag["name"] in operation.told["tags"]]
         own.sort(key=lambda operation: operation.turn)
         yield folder(tag["name"], tag["description"], own)
-    yield folder("signing out", "What ends tokens and sessions, and with them the run.", last)
+    yield folder("the end", "What deletes the device, ends tokens and sessions, and with them the run.", last)
 
 
 def _operations(document: Json) -> Iterator[Operation]:
@@ -245,15 +270,21 @@ def _url(operation: Operation) -> Json:
     path = operation.path
     for parameter in operation.parameters("path"):
         name = parameter["name"]
-        if camel(name) not in VARIABLES:
+        variable = operation.part.sends.get(name, camel(name))
+        if variable not in VARIABLES:
             raise Unfit(f"Nothing gives {operation.name} its {name}.")
-        path = path.replace(f"{{{name}}}", _variable(camel(name)))
-    query = [_query(parameter) for parameter in operation.parameters("query")]
+        path = path.replace(f"{{{name}}}", _variable(variable))
+    query = [_query(operation, parameter) for parameter in operation.parameters("query")]
     url = {"raw": _variable("baseUrl") + path, "host": [_variable("baseUrl")], "path": path[1:].split("/")}
     return url | ({"query": query} if query else {})
 
 
-def _query(parameter: Json) -> Json:
+def _query(operation: Operation, parameter: Json) -> Json:
+    asked = operation.part.asks.get(parameter["name"])
+    if asked is not None:
+        return {"key": parameter["name"], "value": asked, **_description(parameter)}
+    if parameter.get("required"):
+        raise Unfit(f"Nothing gives {operation.name} its {parameter['name']}.")
     value = str(parameter["schema"].get("default", ""))
     return {"key": parameter["name"], "value": value, "disabled": True, **_description(parameter)}
 

@@ -3,23 +3,19 @@
 from pathlib import Path
 
 from flask import Blueprint as FlaskBlueprint
-from flask import Response, render_template, send_from_directory
+from flask import Response, render_template
 from flask.views import MethodView
 
 from devicehub.extensions import api
 from devicehub.monitoring import schemas
 from devicehub.monitoring import service as monitoring
 from devicehub.web.blueprint import Blueprint
-from devicehub.web.responses import json_response
+from devicehub.web.responses import PAGE_POLICY, json_response, static_file
 
 blp = Blueprint("monitoring", __name__, description="How the service is; never rate limited.")
 pages = FlaskBlueprint("docs", __name__, template_folder="templates")
 
 _STATIC = Path(__file__).parent / "static"
-_DOCS_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 
 
 @blp.route("/health")
@@ -64,10 +60,10 @@ def openapi_document() -> Response:
 @pages.get("/docs", strict_slashes=True)  # its links are relative
 def docs() -> Response:
     response = Response(render_template("docs.html"))
-    response.headers["Content-Security-Policy"] = _DOCS_POLICY
+    response.headers["Content-Security-Policy"] = PAGE_POLICY
     return response
 
 
 @pages.get("/docs/<path:name>")
 def docs_file(name: str) -> Response:
-    return send_from_directory(_STATIC, name, max_age=86_400)
+    return static_file(_STATIC, name, max_age=86_400)

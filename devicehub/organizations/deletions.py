@@ -22,7 +22,8 @@ from devicehub.organizations.errors import DeletionNotFound, LastOrganization
 from devicehub.organizations.models import Deletion, Organization
 from devicehub.users import service as users
 
-PARTS = ("organizations", "auth", "devices")  # the features that have something to delete
+# The features that have something to delete.
+PARTS = ("organizations", "auth", "devices", "logs", "notifications")
 LOOKED_AFTER = timedelta(minutes=1)
 
 
@@ -96,7 +97,7 @@ def look_after(receipt_id: str) -> None:
     receipt: Deletion | None = Deletion.objects(id=ObjectId(receipt_id)).first()
     if receipt is None or not receipt.waiting:
         return
-    if Organization.objects(id=receipt.organization_id, deleted_at=None).only("id").first() is not None:
+    if organizations.is_there(str(receipt.organization_id)):
         receipt.delete()
         return
     _tell(Actor(str(receipt.user_id), str(receipt.organization_id), "owner", kind="system"), receipt)

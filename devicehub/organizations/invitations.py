@@ -54,8 +54,17 @@ def create(actor: Actor, *, email: str, role: Role) -> dict[str, Any]:
     changes = {"email": address, "role": role}
     with audit.intended(actor, "invitation.created", target=str(invitation["invitation_id"]), changes=changes):
         row = _put(actor, invitation, guest)
-    _mail(actor, invitation, row["name"], token, guest)
-    emit("invitation.created", actor, invitation_id=str(invitation["invitation_id"]), role=role)
+    inviter = users.get(actor.user_id).name
+    _mail(invitation, row["name"], inviter, token, guest)
+    emit(
+        "invitation.created",
+        actor,
+        invitation_id=str(invitation["invitation_id"]),
+        role=role,
+        guest_id=str(guest.id) if guest else None,
+        organization_name=row["name"],
+        inviter_name=inviter,
+    )
     return _describe(invitation)
 
 
@@ -106,13 +115,13 @@ def _why_not_put(actor: Actor, guest: User | None) -> DeviceHubError:
     return TooMany(limit=MOST_OPEN, things="open invitations")
 
 
-def _mail(actor: Actor, invitation: dict[str, Any], name: str, token: str, guest: User | None) -> None:
+def _mail(invitation: dict[str, Any], name: str, inviter: str, token: str, guest: User | None) -> None:
     mail.send(
         "invitation",
         invitation["email"],
         {
             "organizationName": name,
-            "inviterName": users.get(actor.user_id).name,
+            "inviterName": inviter,
             "role": invitation["role"],
             "token": token,
             "expiresAt": clock.rfc3339(invitation["expires_at"]),

@@ -68,6 +68,7 @@ class Organization(Document):
     name = StringField(required=True)
     personal = BooleanField(default=False)
     timezone = StringField(default="UTC")
+    log_retention_days = IntField(default=90)
     members = EmbeddedDocumentListField(Member)
     invitations = EmbeddedDocumentListField(Invitation)
     former_members = ListField(ObjectIdField())

@@ -4,7 +4,7 @@ from marshmallow import fields, validate
 
 from devicehub.core.actor import ROLES
 from devicehub.organizations.models import PERMISSIONS
-from devicehub.web.fields import Text, Timestamp, Timezone
+from devicehub.web.fields import Text, Timestamp, Timezone, Whole
 from devicehub.web.schemas import Schema, envelope
 
 _ID = {"example": "65f0a1b2c3d4e5f6a7b8c9d1"}
@@ -19,6 +19,9 @@ def _role(**kwargs: str) -> fields.String:
     return fields.String(required=True, validate=validate.OneOf(ROLES), metadata=metadata)
 
 
+_RETENTION = {"description": "For how many days logs are kept.", "example": 90}
+
+
 class OrganizationSchema(Schema):
     id = fields.String(required=True, metadata=_ID)
     name = fields.String(required=True, metadata=_NAME)
@@ -26,6 +29,7 @@ class OrganizationSchema(Schema):
         required=True, metadata={"description": "Whether it came with its owner's account.", "example": True}
     )
     timezone = fields.String(required=True, metadata={"example": "UTC"})
+    log_retention_days = fields.Integer(required=True, metadata=_RETENTION)
     role = _role(description="The caller's role in it.")
     created_at = Timestamp(required=True)
     updated_at = Timestamp(required=True)
@@ -37,11 +41,13 @@ OrganizationListSchema = envelope(OrganizationSchema)
 class OrganizationPatchSchema(Schema):
     name = Text(100, shortest=2, metadata={"example": "Analytical Engines"})
     timezone = Timezone(metadata={"description": "What days and hours are counted in."})
+    log_retention_days = Whole(1, 400, metadata=_RETENTION)
 
 
 class NewOrganizationSchema(OrganizationPatchSchema):
     name = Text(100, shortest=2, required=True, metadata={"example": "Analytical Engines"})
     timezone = Timezone(load_default="UTC", metadata={"description": "What days and hours are counted in."})
+    log_retention_days = Whole(1, 400, load_default=90, metadata=_RETENTION)
 
 
 class PermissionsSchema(Schema):

@@ -1,8 +1,8 @@
 """Organizations: making, reading, renaming them, and what their members are there."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
@@ -30,6 +30,7 @@ def create(
     name: str,
     personal: bool = False,
     timezone: str = "UTC",
+    log_retention_days: int = 90,
     organization_id: ObjectId | None = None,
 ) -> Organization:
     """Make an organization with one member, its owner."""
@@ -39,6 +40,7 @@ def create(
         name=name,
         personal=personal,
         timezone=timezone,
+        log_retention_days=log_retention_days,
         members=[Member(user_id=owner_id, role="owner", joined_at=moment)],
         created_at=moment,
         updated_at=moment,
@@ -146,9 +148,44 @@ def require(actor: Actor, organization_id: str, role: Role = "viewer") -> Actor:
     return actor
 
 
+def is_there(organization_id: str) -> bool:
+    """Whether there is such an organization, not deleted."""
+    alive = Organization.objects(id=ObjectId(organization_id), deleted_at=None)
+    return alive.only("id").first() is not None
+
+
 def get(actor: Actor) -> Organization:
     """The caller's organization, with them as its only member; raises OrganizationNotFound."""
     return get_for(actor.user_id, actor.organization_id)[0]
+
+
+def settings_of(organization_id: str) -> Organization:
+    """An organization without its members, for who acts in it already; raises OrganizationNotFound."""
+    wanted = Organization.objects(id=ObjectId(organization_id)).only("timezone", "log_retention_days")
+    found: Organization | None = wanted.first()
+    if found is None:
+        raise OrganizationNotFound(organization_id=organization_id)
+    return found
+
+
+def owner_of(organization_id: ObjectId) -> ObjectId:
+    """One of an organization's owners; raises OrganizationNotFound."""
+    found: Organization | None = Organization.objects(id=organization_id, deleted_at=None).first()
+    if found is None:
+        raise OrganizationNotFound(organization_id=organization_id)
+    owner: ObjectId = next(member.user_id for member in found.members if member.role == "owner")
+    return owner
+
+
+def all_ids() -> Iterator[ObjectId]:
+    """Every organization there is, for what is done for each of them at night."""
+    yield from Organization.objects(deleted_at=None).order_by("id").scalar("id")
+
+
+def oldest_kept(organization: Organization) -> datetime:
+    """From when on an organization's logs are kept: from the beginning of an hour."""
+    moment = clock.now() - timedelta(days=organization.log_retention_days)
+    return moment.replace(minute=0, second=0, microsecond=0)
 
 
 def get_for(user_id: str, organization_id: str) -> tuple[Organization, Role]:
@@ -227,6 +264,7 @@ def describe(organization: Organization, role: Role) -> dict[str, Any]:
         "name": organization.name,
         "personal": organization.personal,
         "timezone": organization.timezone,
+        "log_retention_days": organization.log_retention_days,
         "role": role,
         "created_at": organization.created_at,
         "updated_at": organization.updated_at,

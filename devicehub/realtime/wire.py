@@ -60,17 +60,8 @@ def _device(event: Event, kind: str, **own: Any) -> Payload:
 def _notification(event: Event) -> Payload:
     data = event.data
     told = {name: data[name] for name in ("type", "title", "message")}
-    return {**told, "data": data.get("data") or {}, "timestamp": event.at}
-
-
-def _reused(event: Event) -> Payload:
-    return {
-        "type": "security",
-        "title": "A refresh token was used twice",
-        "message": "A refresh token of yours that had been exchanged was used again, so its session was ended.",
-        "data": {"sessionId": event.data["session_id"]},
-        "timestamp": event.at,
-    }
+    known = {"notificationId": data["notification_id"]} if "notification_id" in data else {}
+    return {**told, **known, "data": data.get("data") or {}, "timestamp": event.at}
 
 
 def _job_progress(event: Event) -> Payload:
@@ -97,7 +88,6 @@ _TOLD: dict[str, tuple[str, Callable[[Event], Payload], Callable[[Event], str]]]
     "device.deleted": ("device-update", _device_update, _everyone),
     "device.status_changed": ("device-update", _device_update, _everyone),
     "device.heartbeat": (HEARTBEAT, _device_heartbeat, _everyone),
-    "session.reused": ("notification", _reused, _their_user),
     "notification.created": ("notification", _notification, _their_user),
     "job.progressed": ("job-progress", _job_progress, _their_user),
 }

@@ -7,8 +7,10 @@ costs 0.3 ms of CPU this way and 1.2 ms through httpx.AsyncClient, and the serve
 import http.client
 import math
 import random
+import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +23,7 @@ TIMEOUT = 10.0
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
 PATIENCE = 5
+LONGEST_SILENCE = 40.0  # of a stream, which says something every 15 s
 USER_AGENT = f"devicehub-simulator/{__version__}"
 
 Say = Callable[[str], None]
@@ -61,6 +64,30 @@ class Answer:
     def reason(self) -> str:
         detail = self.body.get("detail", "") if isinstance(self.body, dict) else ""
         return f"{self.status} {self.code} {detail}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An answer that is still coming, line by line."""
+
+    response: http.client.HTTPResponse
+    line: socket.socket
+
+    def lines(self) -> Iterator[bytes]:
+        """The lines as they come, until the server or `close` ends them."""
+        try:
+            while line := self.response.readline():
+                yield line.rstrip(b"\r\n")
+        except (OSError, http.client.HTTPException):
+            return
+        finally:
+            self.response.close()
+            self.line.close()
+
+    def close(self) -> None:
+        """End it, also while another thread waits for the next line."""
+        with suppress(OSError):
+            self.line.shutdown(socket.SHUT_RDWR)
 
 
 class Client:
@@ -117,6 +144,19 @@ class Client:
         # a beat says the same twice, a creation carries its Idempotency-Key, a refresh's twin is forgiven.
         connection.close()
         return _ask(connection, method, path, body, headers)
+
+    def open(self, path: str, headers: Mapping[str, str]) -> "Opened":
+        """Ask for what does not end, on a connection of its own; raises NoAnswer without an answer."""
+        host, port = self._address
+        connection = self._kind(host, port, timeout=LONGEST_SILENCE)
+        try:
+            connection.connect()
+            line: socket.socket = connection.sock
+            connection.request("GET", self._prefix + path, headers={"User-Agent": USER_AGENT, **headers})
+            return Opened(connection.getresponse(), line)
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise NoAnswer(_in_words(error)) from error
 
     def close(self) -> None:
         """End the idle connections; one still in use ends when its answer is here."""

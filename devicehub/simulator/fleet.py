@@ -30,6 +30,7 @@ class Device:
     readings: dict[str, float] = field(default_factory=dict)
     slot: float = 0.0
     failures: int = 0
+    heartbeat_interval: int = 0
     presence: str | None = None
 
     @property
@@ -39,7 +40,7 @@ class Device:
 
 def assemble(session: Session, count: int, interval: float, say: Say) -> list[Device]:
     """The first `count` devices of this organization's fleet, registering those it does not have yet."""
-    promised = min(max(math.ceil(interval), SHORTEST_INTERVAL), LONGEST_INTERVAL)
+    promised = promise(interval)
     known = _find(session)
     missing = [number for number in range(1, count + 1) if catalogue.serial_number(number) not in known]
     if missing:
@@ -50,7 +51,23 @@ def assemble(session: Session, count: int, interval: float, say: Say) -> list[De
     documents = [known[catalogue.serial_number(number)] for number in range(1, count + 1)]
     _allow(session, documents, promised)
     _equip(session, [document["id"] for document in documents], say)
-    return [Device(number, document["id"]) for number, document in enumerate(documents, start=1)]
+    return [
+        Device(number, document["id"], heartbeat_interval=max(document["heartbeatInterval"], promised))
+        for number, document in enumerate(documents, start=1)
+    ]
+
+
+def promise(interval: float) -> int:
+    """The `heartbeatInterval` of devices that beat this often."""
+    return min(max(math.ceil(interval), SHORTEST_INTERVAL), LONGEST_INTERVAL)
+
+
+def hold_to(session: Session, fleet: Sequence[Device], interval: int) -> None:
+    """Expect of each device exactly this interval, whatever an earlier run had promised."""
+    for device in fleet:
+        if device.heartbeat_interval != interval:
+            session.insist("PATCH", f"/api/devices/{device.id}", {"heartbeatInterval": interval})
+            device.heartbeat_interval = interval
 
 
 def _find(session: Session) -> Known:

@@ -4,18 +4,33 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Event
+from typing import Protocol
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from devicehub.simulator.runner import Run
+from devicehub.simulator.report import Tally
 
 GLANCE = 0.25
 LOG_EVERY = 5.0
 
 
-def watch(run: Run, seconds: float | None, console: Console) -> None:
+class Running(Protocol):
+    """What is watched: a fleet that beats."""
+
+    tally: Tally
+    ended: Event
+
+    @property
+    def online(self) -> int: ...
+
+    @property
+    def devices(self) -> int: ...
+
+
+def watch(run: Running, seconds: float | None, console: Console) -> None:
     """Show how the run goes until its time is over, or it cannot go on."""
     ends_at = time.monotonic() + (seconds or math.inf)
     pace = GLANCE if console.is_terminal else LOG_EVERY

@@ -24,7 +24,7 @@ class Run:
         self._session = session
         self._fleet = fleet
         self._behaviour = behaviour
-        self._agenda = Agenda()
+        self._agenda = Agenda[Device]()
         threads = min(connections, len(fleet))
         self._threads = [Thread(target=self._carry, name=f"beats-{n}", daemon=True) for n in range(threads)]
 

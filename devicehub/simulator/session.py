@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from threading import Lock
 from typing import Any
 
-from devicehub.simulator.client import Answer, Client, Refused, Say, checked, insist
+from devicehub.simulator.client import Answer, Client, Opened, Refused, Say, checked, insist
 from devicehub.simulator.kept import Account, Accounts, Keyring
 
 RENEWED_AFTER = 0.9
@@ -51,9 +51,17 @@ class Session:
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
         """Send a request as this account, with fresh tokens if the present ones are no longer taken."""
-        token = self._token()
+        token = self.token()
         answer = self._send(method, path, body, headers, token)
         return answer if answer.status != 401 else self._send(method, path, body, headers, self._renew(token))
+
+    def open(self, path: str, headers: Mapping[str, str] | None = None) -> Opened:
+        """Ask as this account for what does not end; raises Refused and NoAnswer."""
+        opened = self._client.open(path, {"Authorization": f"Bearer {self.token()}", **(headers or {})})
+        if opened.response.status != 200:
+            list(opened.lines())
+            raise Refused(Answer(opened.response.status, None))
+        return opened
 
     def insist(
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
@@ -94,7 +102,8 @@ class Session:
         bearer = {"Authorization": f"Bearer {token}"}
         return self._client.request(method, path, body, {**bearer, **(headers or {})})
 
-    def _token(self) -> str:
+    def token(self) -> str:
+        """An access token that still serves for a while."""
         tokens = self._tokens
         return self._renew(tokens.access) if time.monotonic() >= tokens.renew_at else tokens.access
 

@@ -2,11 +2,17 @@
 
 from typing import Any, ClassVar
 
-from mongoengine import DateTimeField, DictField, IntField, ListField, StringField
+from mongoengine import BooleanField, DateTimeField, DictField, IntField, ListField, StringField
 
 from devicehub.core.documents import Document
 
 ROLES = ("user", "admin")
+
+# The kinds of notifications that one may turn off within the application; what concerns the safety of the account
+# is always there.
+IN_APP_KINDS = ("device_offline", "invitation", "export_ready", "export_failed", "report")
+IN_APP_FIXED = ("security",)
+WHOSE_DEVICES = ("own", "all")
 
 
 class User(Document):
@@ -14,7 +20,8 @@ class User(Document):
 
     `password_version` is raised with each new password, and ends all that was granted for the one before.
     `email_change` is the newest request for another address, until it is confirmed; `email_asked_at` the times of
-    the last few.
+    the last few. `in_app` says which kinds of notifications are wanted (what is not in it is), and
+    `offline_devices` of whose devices one is told that they are offline.
     """
 
     meta: ClassVar[dict[str, Any]] = {"collection": "users"}
@@ -28,6 +35,8 @@ class User(Document):
     token_version = IntField(default=0)
     email_change = DictField()
     email_asked_at = ListField(DateTimeField())
+    in_app = DictField(BooleanField())
+    offline_devices = StringField(choices=WHOSE_DEVICES, default="own")
     revision = IntField(default=1)
     first_sign_in_at = DateTimeField()
     created_at = DateTimeField(required=True)

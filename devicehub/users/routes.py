@@ -10,6 +10,7 @@ from flask.views import MethodView
 from devicehub.users import service as users
 from devicehub.users.schemas import (
     PreferencesPatchSchema,
+    PreferencesPutSchema,
     PreferencesSchema,
     ProfilePatchSchema,
     ProfileSchema,
@@ -84,7 +85,7 @@ class Preferences(MethodView):
         return users.preferences(current_actor())
 
     @blp.guard()
-    @blp.arguments(PreferencesSchema)
+    @blp.arguments(PreferencesPutSchema)
     @blp.response(200, PreferencesSchema)
     def put(self, preferences: dict[str, Any]) -> dict[str, Any]:
         """Replace what one wants to be told of"""

@@ -1,10 +1,12 @@
 """What of a user goes in and out."""
 
+from typing import Any
+
 from marshmallow import fields, validate
 
 from devicehub.mail.schemas import MailPreferencesPatchSchema, MailPreferencesSchema
-from devicehub.users.models import ROLES
-from devicehub.web.fields import Text, Timestamp
+from devicehub.users.models import IN_APP_FIXED, IN_APP_KINDS, ROLES, WHOSE_DEVICES
+from devicehub.web.fields import Flag, Text, Timestamp
 from devicehub.web.schemas import PageQuerySchema, Schema, envelope
 
 
@@ -27,19 +29,61 @@ class ProfilePatchSchema(Schema):
     name = Text(100, shortest=2, metadata={"example": "Ada Lovelace"})
 
 
+def _in_app(*, required: bool) -> dict[str, fields.Field[Any]]:
+    return {kind: Flag(required=required, metadata={"example": True}) for kind in IN_APP_KINDS}
+
+
+def _fixed() -> dict[str, fields.Field[Any]]:
+    always = {"description": "Always there: it concerns the safety of the account.", "example": True}
+    must = validate.Equal(True, error="What concerns the safety of the account cannot be turned off.")
+    return {kind: Flag(validate=must, metadata=always) for kind in IN_APP_FIXED}
+
+
+InAppPreferencesSchema = Schema.from_dict(_in_app(required=True) | _fixed(), name="InAppPreferencesSchema")
+InAppPreferencesPatchSchema = Schema.from_dict(
+    _in_app(required=False) | _fixed(), name="InAppPreferencesPatchSchema"
+)
+
+_MAIL = {
+    "description": "Which mails are sent; those that concern the safety of the account always are.",
+    "example": {"invitation": True, "exportReady": True, "deviceOffline": False, "report": True},
+}
+_IN_APP = {
+    "description": "Which notifications are kept within the application, and told to those who listen.",
+    "example": {
+        "deviceOffline": True,
+        "invitation": True,
+        "exportReady": True,
+        "exportFailed": True,
+        "report": False,
+    },
+}
+
+
+def _offline_devices(*, required: bool) -> fields.String:
+    description = "Of whose devices one is told that they are offline: one's own, or all of one's organizations."
+    metadata = {"description": description, "example": "all"}
+    return fields.String(validate=validate.OneOf(WHOSE_DEVICES), metadata=metadata, required=required)
+
+
 class PreferencesSchema(Schema):
-    mail = fields.Nested(
-        MailPreferencesSchema,
-        required=True,
-        metadata={
-            "description": "Which mails are sent; those that concern the safety of the account always are.",
-            "example": {"invitation": True, "exportReady": True, "deviceOffline": False, "report": True},
-        },
-    )
+    mail = fields.Nested(MailPreferencesSchema, required=True, metadata=_MAIL)
+    in_app = fields.Nested(InAppPreferencesSchema, required=True, metadata=_IN_APP)
+    offline_devices = _offline_devices(required=True)
+
+
+class PreferencesPutSchema(Schema):
+    """Of what is not named nothing changes: those who know of mails alone put these."""
+
+    mail = fields.Nested(MailPreferencesSchema, required=True, metadata=_MAIL)
+    in_app = fields.Nested(InAppPreferencesSchema, metadata=_IN_APP)
+    offline_devices = _offline_devices(required=False)
 
 
 class PreferencesPatchSchema(Schema):
     mail = fields.Nested(MailPreferencesPatchSchema, metadata={"example": {"deviceOffline": False}})
+    in_app = fields.Nested(InAppPreferencesPatchSchema, metadata={"example": {"report": False}})
+    offline_devices = _offline_devices(required=False)
 
 
 UserListSchema = envelope(UserSchema)

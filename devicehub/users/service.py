@@ -13,7 +13,7 @@ from devicehub.core.cache import Cached
 from devicehub.core.errors import NotFound
 from devicehub.core.events import emit
 from devicehub.core.paging import Page
-from devicehub.mail import preferences as mail_preferences
+from devicehub.users import preferences as choices
 from devicehub.users.models import User
 
 
@@ -95,14 +95,14 @@ def update_profile(actor: Actor, changes: dict[str, Any]) -> User:
 
 def preferences(actor: Actor) -> dict[str, Any]:
     """What the caller wants to be told of, and how."""
-    return {"mail": mail_preferences.get(actor.user_id)}
+    return choices.get(actor.user_id)
 
 
 def update_preferences(actor: Actor, changes: dict[str, Any]) -> dict[str, Any]:
     """Change what the caller wants to be told of; what is not named stays."""
-    wanted = mail_preferences.update(actor.user_id, changes.get("mail", {}))
+    wanted = choices.update(actor.user_id, changes)
     emit("user.preferences_updated", actor, user_id=actor.user_id)
-    return {"mail": wanted}
+    return wanted
 
 
 def outdate_tokens(user_ids: Iterable[str]) -> None:

@@ -1,6 +1,6 @@
-"""The refresh token of a browser: in a cookie that no script reads, and that only refresh and logout take.
+"""Cookies, which no script reads: above all the refresh token of a browser, that only refresh and logout take.
 
-They take it from pages of our own origin or of ALLOWED_ORIGINS, which the browser names in `Origin`.
+They are taken from pages of our own origin or of ALLOWED_ORIGINS, which the browser names in `Origin`.
 """
 
 from collections.abc import Mapping
@@ -24,12 +24,17 @@ def presented(body: Mapping[str, Any]) -> str | None:
     """The refresh token of this request: in its body, else in its cookie. Raises ForeignOrigin."""
     token: str | None = body.get("refresh_token")
     if token is None and COOKIE in request.cookies:
-        own = f"{request.scheme}://{request.host}"
-        if request.headers.get("Origin") not in (own, *config.current().allowed_origins):
-            raise ForeignOrigin()
+        refuse_foreign()
         g.came_by_cookie = True
         token = request.cookies[COOKIE]
     return token
+
+
+def refuse_foreign() -> None:
+    """Raise ForeignOrigin unless a page asks that is our own, or an allowed one."""
+    own = f"{request.scheme}://{request.host}"
+    if request.headers.get("Origin") not in (own, *config.current().allowed_origins):
+        raise ForeignOrigin()
 
 
 def came_by_cookie() -> bool:
@@ -45,16 +50,21 @@ def drop() -> None:
 
 def put(token: str, *, max_age: int | None = None) -> None:
     """Give the browser a refresh token to keep."""
+    keep(COOKIE, token, path="/api", max_age=config.current().refresh_token_ttl if max_age is None else max_age)
+
+
+def keep(name: str, value: str, *, path: str, max_age: int) -> None:
+    """Give the browser a cookie to keep for `max_age` seconds; for 0 it forgets it."""
     settings = config.current()
     is_at_home = settings.is_development and urlsplit(f"//{request.host}").hostname in _LOOPBACK
 
     @after_this_request
     def set_cookie(response: Response) -> Response:
         response.set_cookie(
-            COOKIE,
-            token,
-            max_age=settings.refresh_token_ttl if max_age is None else max_age,
-            path="/api",
+            name,
+            value,
+            max_age=max_age,
+            path=path,
             secure=not is_at_home,
             httponly=True,
             samesite="Strict",

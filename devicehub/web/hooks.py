@@ -36,7 +36,8 @@ def init_app(app: Flask) -> None:
     """Bind the hooks; before identity and the limiter, so that their answers carry the headers too."""
     settings = config.current()
     app.config["MAX_CONTENT_LENGTH"] = settings.max_request_size
-    app.url_map.strict_slashes = app.url_map.merge_slashes = False  # an address is right or unknown
+    # An address is right or unknown.
+    app.url_map.strict_slashes = app.url_map.merge_slashes = app.url_map.redirect_defaults = False
     app.before_request(_begin)
     app.after_request(_end)
     app.teardown_request(lambda _: structlog.contextvars.clear_contextvars())

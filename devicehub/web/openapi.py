@@ -6,6 +6,8 @@ from http import HTTPStatus
 from typing import Any
 
 from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from flask import Flask
 from marshmallow.fields import Field
 
@@ -83,6 +85,16 @@ Errors are RFC 9457 problems. Keys are camelCase; requests may also spell them i
 """
 
 
+class _Converter(OpenAPIConverter):
+    def schema2jsonschema(self, schema: Any) -> dict[str, Any]:
+        found: dict[str, Any] = super().schema2jsonschema(schema)
+        return found | dict(getattr(schema, "keywords", {}))
+
+
+class _Plugin(MarshmallowPlugin):
+    Converter = _Converter
+
+
 def init_app(app: Flask) -> None:
     """Bind flask-smorest; the document is at `/openapi.json` (its page is `monitoring`'s)."""
     app.config |= {
@@ -96,7 +108,7 @@ def init_app(app: Flask) -> None:
         },
     }
     api.DEFAULT_ERROR_RESPONSE_NAME = None
-    api.init_app(app)
+    api.init_app(app, spec_kwargs={"marshmallow_plugin": _Plugin()})
     api.flask_plugin.register_converter(paths.Id, paths.document)
     api.ma_plugin.converter.add_attribute_function(_further_keywords)
     components = api.spec.components

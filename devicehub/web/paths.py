@@ -12,7 +12,7 @@ class Id(BaseConverter):
     But not a word that lies beside ids: what cannot be done to that is 405, and no id that is unknown.
     """
 
-    regex = r"(?!(?:batch|heartbeats)$)[^/]+"
+    regex = r"(?!(?:batch|heartbeats|retry)$)[^/]+"
     part_isolating = True  # it matches within one segment, which werkzeug cannot see
 
 

@@ -26,6 +26,8 @@ class Schema(ma.Schema):
 
     # Names that are taken for another's, beside its snake_case form.
     aliases: ClassVar[Mapping[str, str]] = {}
+    # What JSON Schema is to say of the whole, such as that one field or another is needed.
+    keywords: ClassVar[Mapping[str, Any]] = {}
 
     class Meta:
         unknown = ma.RAISE

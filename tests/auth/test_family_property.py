@@ -242,6 +242,6 @@ def test_families_behave_like_their_model() -> None:
         run_state_machine_as_test(
             RefreshFamilies,
             settings=hypothesis_settings(
-                max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+                max_examples=40, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
             ),
         )

@@ -4,56 +4,26 @@ Its limits are as they come, but for what counts as signing in: the collection i
 """
 
 import json
-import os
-import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from devicehub.core.config import Settings
-from tests.conftest import free_port, wait_until
+from tests.conftest import wait_until
+from tests.running import running
 
 CLIENTS = Path(__file__).parent
-HEALTHY_S = 60
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`python -m devicehub` in an empty folder; ended by Ctrl-C."""
-    folder = tmp_path_factory.mktemp("run")
-    address = f"http://127.0.0.1:{(port := free_port())}"
-    settings = {name.upper() for name in Settings.model_fields}
-    environment = {name: value for name, value in os.environ.items() if name not in settings}
-    with (folder / "output").open("wb") as output:
-        run = subprocess.Popen(
-            [sys.executable, "-m", "devicehub"],
-            cwd=folder,
-            env=environment | {"PORT": str(port), "AUTH_RATE_LIMIT": "20 per minute"},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        wait_until(lambda: _is_healthy(run, address), HEALTHY_S, "DeviceHub to be healthy")
+    """The address of all of DeviceHub."""
+    with running(tmp_path_factory.mktemp("run"), AUTH_RATE_LIMIT="20 per minute") as address:
         yield address
-    finally:
-        run.send_signal(signal.SIGINT)
-        ended = run.wait(30)
-    assert ended == 0, (folder / "output").read_text()
-
-
-def _is_healthy(run: subprocess.Popen[bytes], address: str) -> bool:
-    assert run.poll() is None, "DeviceHub ended by itself"
-    try:
-        return bool(httpx.get(f"{address}/health", timeout=2).json()["status"] == "healthy")
-    except httpx.TransportError:
-        return False
 
 
 class Program:

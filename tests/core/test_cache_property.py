@@ -193,6 +193,6 @@ def test_cached_equals_uncached(
         run_state_machine_as_test(
             CachedEqualsUncached,
             settings=hypothesis_settings(
-                max_examples=4, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+                max_examples=2, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
             ),
         )

@@ -40,9 +40,14 @@ class Answers(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Who asked has hung up; the supervisor's output is no place to say so."""
+
+
 def api(fd: str) -> None:
     """Answers on an inherited socket until it is told to stop, whoever still listens to its stream."""
-    server = ThreadingHTTPServer(("", 0), Answers, bind_and_activate=False)
+    server = Server(("", 0), Answers, bind_and_activate=False)
     server.socket.close()
     server.socket = socket.socket(fileno=int(fd))
     server.daemon_threads = True

@@ -38,7 +38,7 @@ def started(whole: subprocess.Popen[str]) -> dict[str, str]:
         assert line, said
         said += line
     addresses: dict[str, str] = {}
-    while len(addresses) < 5:
+    while len(addresses) < 7:
         name, _, address = whole.stdout.readline().strip().partition(" ")
         if address:
             addresses[name] = address.strip()
@@ -51,6 +51,8 @@ def test_an_empty_folder_serves_and_ends_without_a_trace(whole: subprocess.Popen
     health = httpx.get(addresses["Health"]).json()
     assert health["dependencies"] == {"mongodb": "connected", "redis": "connected", "queue": "active"}
     assert httpx.get(addresses["Docs"], follow_redirects=True).status_code == 200
+    assert "<title>Live" in httpx.get(addresses["Live"]).text
+    assert "Sign in" in httpx.get(addresses["Jobs"]).text
     assert "Nobody was mailed yet" in httpx.get(addresses["Mails"]).text
     assert httpx.get(f"{addresses['API']}/devices").status_code == 401
     assert Path(addresses["Data"]) == tmp_path / "var"

@@ -12,15 +12,19 @@ from schemathesis import Case
 from schemathesis.checks import load_all_checks
 from schemathesis.core.transport import Response
 from schemathesis.generation.feedback import FeedbackSources
+from schemathesis.generation.meta import TestPhase
 from schemathesis.pytest._test_builder import build_operation_test
 from schemathesis.schemas import APIOperation, BaseSchema
 from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection
 
+from devicehub.analytics.schemas import TWO_IDS
 from devicehub.auth import api_keys, resets
 from devicehub.auth import service as auth
 from devicehub.core import mongo
+from devicehub.core.actor import SYSTEM
 from devicehub.devices import keys as device_keys
 from devicehub.devices.errors import DeviceNotFound
+from devicehub.jobs import service as jobs
 from devicehub.organizations import deletions, invitations
 from devicehub.organizations import service as organizations
 from tests.factories import (
@@ -32,10 +36,15 @@ from tests.factories import (
     make_account,
     make_code,
     make_device,
+    make_notification,
 )
-from tests.fuzz.conftest import Document
+from tests.fuzz.conftest import CAMPAIGN, Document
 
-TAGS = {"audit", "auth", "passwords", "users", "organizations", "devices", "monitoring", "realtime"}
+EVERY = 6  # of the edges of a schema the suite sends one in so many, `make fuzz` all
+TAGS = {
+    "audit", "jobs", "auth", "passwords", "users", "organizations", "devices", "logs", "notifications", "analytics",
+    "monitoring", "realtime",
+}  # fmt: skip
 ENDING = {
     "POST /api/auth/refresh",
     "POST /api/auth/switch-organization",
@@ -56,7 +65,8 @@ CREATING = {
     "POST /api/devices/{device_id}/keys",
 }
 # What tells how many of its parts were refused.
-BATCHES = {"POST /api/devices/batch": "failed", "POST /api/devices/heartbeats": "rejected"}
+BATCHES = {"POST /api/devices/batch": "failed", "POST /api/devices/heartbeats": "rejected",
+           "POST /api/devices/{device_id}/logs": "rejected"}  # fmt: skip
 
 # Of the document's examples. Its address and password are those of Ada, who exists.
 REFRESH_TOKEN = "dhr1.65f0....0.b1f..."
@@ -101,6 +111,10 @@ def device_key(caller: Account, ids: Ids) -> str:
         return ids["key_id"]
 
 
+def cancelled_job(caller: Account, _: Ids) -> str:
+    return str(jobs.cancel(SYSTEM, jobs.enqueue("jobs.nonesuch", actor=caller.actor)).id)
+
+
 REAL: dict[str, Callable[[Account, Ids], str]] = {
     "device_id": lambda caller, _: str(make_device(caller.actor)["id"]),
     "key_id": device_key,
@@ -114,16 +128,24 @@ REAL: dict[str, Callable[[Account, Ids], str]] = {
     ),
     "receipt_id": receipt,
     "session_id": lambda caller, _: str(caller.actor.session_id),
+    "job_id": lambda caller, _: jobs.enqueue("jobs.nonesuch", actor=caller.actor),
+    "notification_id": lambda caller, _: make_notification(caller),
+}
+# What stands in the place of these, where the others would be refused.
+REAL_FOR: dict[str, dict[str, Callable[[Account, Ids], str]]] = {
+    "DELETE /api/organizations/{organization_id}": {"organization_id": spare_organization},
+    "POST /api/admin/jobs/{job_id}/retry": {"job_id": cancelled_job},
 }
 
 
 def made_real(case: Case, caller: Account) -> None:
     """Put what exists where the document's examples stand, and where half of all well-formed ids do."""
-    ends_it = case.operation.label == "DELETE /api/organizations/{organization_id}"
-    real = REAL | ({"organization_id": spare_organization} if ends_it else {})
+    real = REAL | REAL_FOR.get(case.operation.label, {})
     for name, value in case.path_parameters.items():
         if REAL_IDS.fullmatch(str(value)):
             case.path_parameters[name] = real[name](caller, case.path_parameters)
+    if (case.query or {}).get("devices") == TWO_IDS:
+        case.query["devices"] = ",".join(str(make_device(caller.actor)["id"]) for _ in range(2))
     if isinstance(case.body, dict):
         case.body |= in_place_of_examples(case.body, caller)
 
@@ -149,8 +171,8 @@ def in_place_of_examples(body: dict[str, Any], caller: Account) -> dict[str, Any
 def refused_one_by_one(case: Case, response: Response) -> bool:
     """Whether it is a batch, which is accepted whatever its parts are, and some of them are not."""
     refusals = BATCHES.get(case.operation.label)
-    is_batch = refusals is not None and response.request.method == "POST"
-    return is_batch and response.status_code == 200 and response.json()[refusals] > 0
+    is_batch = refusals is not None and response.request.method == "POST" and response.status_code < 300
+    return is_batch and bool(response.json().get(refusals))
 
 
 def campaign(operation: APIOperation, check: Callable[[Case], None]) -> Callable[[], None]:
@@ -192,9 +214,14 @@ def test_every_operation_keeps_to_the_document(
     load_all_checks()
     auth.sign_up(name="Ada Lovelace", email="ada@example.com", password=PASSWORD)
     succeeded: Counter[str] = Counter()
+    edges: Counter[str] = Counter()
 
     def check(case: Case) -> None:
         label = case.operation.label
+        if case.meta and case.meta.phase.name == TestPhase.COVERAGE:
+            edges[label] += 1
+            if not CAMPAIGN and edges[label] % EVERY != 1:
+                return
         caller = prepared(case, account)
         session.cookies.clear()
         made_real(case, caller)
@@ -206,7 +233,7 @@ def test_every_operation_keeps_to_the_document(
         is_served = response.status_code < 300 and response.request.method == case.operation.method.upper()
         succeeded[label] += is_served
 
-    for operation in operations_of(document(few=10), tag):
+    for operation in operations_of(document(few=4), tag):
         with subtests.test(operation.label):
             campaign(operation, check)()
             assert succeeded[operation.label] > 0, "it never succeeded"

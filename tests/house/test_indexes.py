@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from flask.testing import FlaskClient
 
 from devicehub.auth import api_keys, resets, revocation, sessions, uses
@@ -14,9 +15,22 @@ from devicehub.devices import keys as device_keys
 from devicehub.devices import purges, sweeper
 from devicehub.jobs import service as jobs
 from devicehub.jobs import sweeping
+from devicehub.logs import purges as log_purges
+from devicehub.logs import rebuilding
+from devicehub.notifications import offline
+from devicehub.notifications import purges as told_purges
 from devicehub.organizations import deletions
 from devicehub.organizations import service as organizations
-from tests.factories import PASSWORD, bearing, invite, log_in, make_account, make_code
+from tests.factories import (
+    PASSWORD,
+    bearing,
+    invite,
+    log_in,
+    make_account,
+    make_code,
+    make_device,
+    make_notification,
+)
 from tests.jobs.inline import run_due_jobs
 from tests.mail.conftest import owe, work
 
@@ -31,6 +45,10 @@ OURS = (
     "devices",
     "device_keys",
     "presence_history",
+    "logs",
+    "usage_hours",
+    "usage_days",
+    "usage_devices",
     "idempotency_keys",
     "sign_in_failures",
     "password_challenges",
@@ -39,6 +57,8 @@ OURS = (
     "leases",
     "mails",
     "mail_preferences",
+    "notifications",
+    "notification_rules",
     "system",
 )
 
@@ -89,6 +109,7 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     cursor = parts[-1].json["pagination"]["nextCursor"]
     assert client.get(f"{path}/presence/history?cursor={cursor}").status_code == 200
     use_keys(client, path)
+    use_logs(client, path)
     client.get("/api/users/profile")
     for password in ("wrong horse battery", PASSWORD):
         client.post("/api/auth/login", json={"email": account.email, "password": password})
@@ -96,6 +117,7 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     client.delete(f"/api/auth/sessions/{log_in(account.email).actor.session_id}")
     client.patch("/api/users/profile", json={"name": "Grace"})
     client.patch("/api/users/preferences", json={"mail": {"report": False}})
+    use_notifications(client, account)
     work(owe("invitation", user_id=account.actor.user_id))
     client.get("/dev/mail")
     for query in ("", "search=a", "role=admin", "role=admin&search=a"):
@@ -103,12 +125,14 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     client.delete(path)
     device_keys.purge(account.actor, device)
     assert [*purges.history_of_device(account.actor.organization_id, device)] == [3]
+    assert dict(log_purges.of_device(account.actor.organization_id, device)) == {"usageOfDevices": 1, "logs": 1}
     api_keys.end_all(user_id=account.actor.user_id, organization_id=account.actor.organization_id)
     trail = f"/api/organizations/{account.actor.organization_id}/audit"
     at = "2026-01-01T00:00:00Z"
     for query in ("", "action=device.deleted", f"actor={account.actor.user_id}", f"from={at}", f"to={at}"):
         assert client.get(f"{trail}?{query}").status_code == 200
     use_organizations(client, account)
+    use_jobs(client, account.actor)
     grant = sessions.switch(account.actor, account.actor.organization_id, ip=None, user_agent="tests")
     grant = sessions.rotate(grant.refresh_token, ip=None, user_agent="tests")
     client.post("/api/auth/revoke", json={"token": grant.refresh_token})
@@ -119,7 +143,33 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     change = {"currentPassword": PASSWORD, "newPassword": "staple battery horse"}
     assert client.post("/api/auth/password/change", json=change, headers=make_account().headers).status_code == 200
     list(revocation.end_everyones())
-    use_jobs(account.actor)
+
+
+def use_logs(client: FlaskClient, path: str) -> None:
+    """Every query of logs, once."""
+    told = {"logs": [{"event": "on", "sequence": 1, "value": 2.5}] * 2}
+    assert client.post(f"{path}/logs", json=told).json["accepted"] == 1
+    at = "2026-01-01T00:00:00Z"
+    for query in ("", "event=on", "level=info", "event=on&level=info", f"from={at}", f"to={at}&order=asc"):
+        assert client.get(f"{path}/logs?{query}").status_code == 200
+    assert client.get(f"{path}/logs/gaps").json["first"] == 1
+    other = client.post("/api/devices", json={"name": "Other", "type": "sensor"}).json["id"]
+    both = f"devices={path.rpartition('/')[2]},{other}"
+    for asked in (
+        f"{path}/usage?percentiles=true",
+        "/api/analytics/realtime",
+        f"/api/analytics/comparison?{both}",
+    ):
+        assert client.get(asked).status_code == 200
+    for query in ("range=24h", "range=30d", "range=7d&timezone=Asia/Kathmandu&interval=hour"):
+        for kind in ("dashboard", "trends"):
+            assert client.get(f"/api/analytics/{kind}?{query}").status_code == 200
+    assert client.delete(f"/api/devices/{other}").status_code == 204
+    organization_id = client.get("/api/organizations").json["items"][0]["id"]
+    owner = ObjectId(organization_id)
+    list(log_purges.before(owner, clock.now() - timedelta(days=90)))
+    assert [rebuilding.check(owner, day).wrong for day in rebuilding.days_of(owner)] == [0]
+    list(rebuilding.keep_zone(owner, "Asia/Kathmandu"))
 
 
 def use_keys(client: FlaskClient, path: str) -> None:
@@ -163,9 +213,30 @@ def use_organizations(client: FlaskClient, account: Any) -> None:
     for batches in (purges.keys_of_organization, purges.of_organization, purges.history_of_organization):
         assert [*batches(made)] == [0]
     api_keys.purge(made)
+    told_purges.rules_of_organization(made)
+    assert [*told_purges.of_organization(made)] == [1, 0]  # the guest was told of the invitation
 
 
-def use_jobs(actor: Actor) -> None:
+def use_notifications(client: FlaskClient, account: Any) -> None:
+    """Every query of notifications, once."""
+    one = make_notification(account)
+    for query in ("", "?unread=true", "/unread-count"):
+        assert client.get(f"/api/notifications{query}").status_code == 200
+    for act in (f"{one}/read", "read-all"):
+        assert client.post(f"/api/notifications/{act}").status_code == 200
+    client.delete("/api/notifications")
+    for path in ("", f"/{make_device(account.actor)['id']}"):
+        assert client.get(f"/api/notifications/rules{path}").status_code == 200
+        assert client.patch(f"/api/notifications/rules{path}", json={"graceSeconds": 60}).status_code == 200
+    for _ in range(2):
+        goodbye = make_device(account.actor)["id"]
+        assert client.post(f"/api/devices/{goodbye}/heartbeat", json={"goodbye": True}).status_code == 200
+        offline.sweep()
+    with clock.moved(timedelta(minutes=2)):
+        offline.sweep()
+
+
+def use_jobs(client: FlaskClient, actor: Actor) -> None:
     """Every query about jobs, once."""
     for _ in range(2):
         jobs.enqueue("jobs.nonesuch", actor=actor, key="k")
@@ -174,5 +245,12 @@ def use_jobs(actor: Actor) -> None:
     run_due_jobs()
     sweeping.sweep()
     (job,) = jobs.find(actor, status="failed")
-    jobs.retry(actor, str(job.id))
+    path, of = "/api/admin/jobs", f"organizationId={actor.organization_id}"
+    for query in ("", "status=failed", "name=jobs.nonesuch", "dead=true", "dead=false", of, f"{of}&dead=true"):
+        assert client.get(f"{path}?{query}").status_code == 200
+    assert client.post(f"{path}/retry", json={}).json["retried"] == 1
+    for act in ("cancel", "retry"):
+        assert client.post(f"{path}/{job.id}/{act}").status_code == 200
+    client.get(f"{path}/{job.id}")
     jobs.cancel(actor, str(job.id))
+    jobs.retry(actor, str(job.id))

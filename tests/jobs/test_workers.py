@@ -20,6 +20,7 @@ from devicehub.jobs import service as jobs
 from devicehub.jobs import sweeping
 from devicehub.jobs.models import Job
 from tests.conftest import ROOT, Servers, wait_until
+from tests.factories import make_account
 
 # Its workers are processes of their own: one parallel worker at a time is enough of them.
 pytestmark = [pytest.mark.xdist_group("jobs"), pytest.mark.usefixtures("deeds", "sweeper")]
@@ -109,6 +110,21 @@ def test_a_job_whose_worker_and_process_are_killed_is_finished_by_another(start:
     assert done.attempts == 2
     assert dict(done.result) == {"by": begun(deeds, job_id, attempt=2)}
     assert first == child.pid != done.result["by"]
+
+
+def test_one_whose_entry_is_deleted_under_its_worker_is_finished_by_it(
+    start: Any, deeds: Any, client_of: Callable[..., FlaskClient]
+) -> None:
+    start()
+    job_id = jobs.enqueue("tests.dawdle", {"steps": 40})
+    first = begun(deeds, job_id)
+    admin = client_of(make_account(platform_admin=True))
+    assert admin.get("/rq/0/data/workers.json").json["workers"][0]["current_job"]["job_id"] == job_id
+    for path in (f"/rq/job/{job_id}/delete", "/rq/queue/devicehub/started/empty"):
+        assert admin.post(path, headers={"Origin": "http://localhost"}).status_code == 200
+    done = ends(job_id)
+    assert (done.attempts, dict(done.result)) == (1, {"by": first})
+    ends(jobs.enqueue("tests.note", {"text": "and goes on"}))
 
 
 def test_the_process_of_a_job_dies_with_its_worker(start: Any, deeds: Any) -> None:

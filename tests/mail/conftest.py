@@ -32,6 +32,11 @@ DATA: dict[str, dict[str, Any]] = {
         "token": "dhi_5up3rs3cr3t",
         "expiresAt": NOON,
     },
+    "device_offline": {
+        "organizationName": "Analytical Engines",
+        "count": 3,
+        "devices": [{"name": "Boiler", "lastActiveAt": NOON}, {"name": "Pump", "lastActiveAt": NOON}],
+    },
     "email_change": {"token": "dhe_5up3rs3cr3t", "newEmail": "ada@example.org", "minutes": 1440},
     "email_changed": {"newEmail": "a***@example.org", "at": NOON},
 }

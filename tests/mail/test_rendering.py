@@ -19,6 +19,7 @@ SHOWN = {
     "new_sign_in": ["31 January 2026, 12:00 UTC", "203.0.113.9", "Firefox on Linux"],
     "refresh_reused": ["31 January 2026, 12:00 UTC", "203.0.113.9", "Firefox on Linux"],
     "invitation": ["Ada Lovelace", "Analytical Engines", "operator", "dhi_5up3rs3cr3t", "31 January 2026"],
+    "device_offline": ["Analytical Engines", "Boiler", "Pump", "31 January 2026, 12:00 UTC", "and 1 more"],
     "email_change": ["http://127.0.0.1:5000/confirm-email#dhe_5up3rs3cr3t", "ada@example.org", "24 hours"],
     "email_changed": ["a***@example.org", "31 January 2026"],
 }

@@ -96,9 +96,9 @@ def test_it_is_mailed_and_the_token_is_nowhere_else(
     assert token.startswith("dhi_") and len(token) >= 47
     for seen in (answer.text, client.get(at(account)).text, stored(account), str(told)):
         assert token not in seen
-    assert [(event.name, event.data) for event in told] == [
-        ("invitation.created", {"invitation_id": made["id"], "role": "operator"})
-    ]
+    names = {"organization_name": "Ada Lovelace's devices", "inviter_name": "Ada Lovelace"}
+    facts = {"invitation_id": made["id"], "role": "operator", "guest_id": None, **names}
+    assert [(event.name, event.data) for event in told] == [("invitation.created", facts)]
 
 
 @pytest.mark.actor()

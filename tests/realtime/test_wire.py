@@ -52,19 +52,6 @@ def test_a_heartbeat() -> None:
     }
 
 
-def test_a_token_that_was_used_twice_is_a_notification_to_its_user() -> None:
-    payload = told("session.reused", f"user:{ACTOR.user_id}", session_id="a-session")
-    assert payload.pop("message")
-    assert payload == {
-        "event": "notification",
-        "id": "5-0",
-        "type": "security",
-        "title": "A refresh token was used twice",
-        "data": {"sessionId": "a-session"},
-        "timestamp": "2026-01-31T12:00:00.005Z",
-    }
-
-
 def test_a_notification_is_told_to_whom_it_is_for() -> None:
     facts = {"type": "job", "title": "An export is ready", "message": "Fetch it.", "data": {"jobId": "j"}}
     assert told("notification.created", "user:u", user_id="u", **facts) == {
@@ -73,6 +60,13 @@ def test_a_notification_is_told_to_whom_it_is_for() -> None:
         **facts,
         "timestamp": "2026-01-31T12:00:00.005Z",
     }
+
+
+def test_a_notification_that_is_kept_says_under_which_id() -> None:
+    facts = {"type": "report", "title": "Your week", "message": "Read it.", "data": {}}
+    assert (
+        told("notification.created", "user:u", user_id="u", notification_id="n", **facts)["notificationId"] == "n"
+    )
 
 
 def test_a_jobs_progress_is_told_to_who_asked_for_it() -> None:

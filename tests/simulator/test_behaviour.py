@@ -69,7 +69,7 @@ def test_beats_already_made_do_not_change_with_the_next_one() -> None:
 
 
 def test_devices_are_handed_out_in_the_order_they_are_due() -> None:
-    agenda = Agenda()
+    agenda = Agenda[Device]()
     for ago, number in ((1, 1), (3, 2), (2, 3)):
         agenda.put(time.monotonic() - ago, device(number))
     taken = [agenda.take(), agenda.take(), agenda.take()]
@@ -77,7 +77,7 @@ def test_devices_are_handed_out_in_the_order_they_are_due() -> None:
 
 
 def test_a_device_put_back_is_handed_to_a_thread_that_was_already_waiting_for_a_later_one() -> None:
-    agenda, taken = Agenda(), list[Device | None]()
+    agenda, taken = Agenda[Device](), list[Device | None]()
     agenda.put(1e6 + time.monotonic(), device(1))
     waiting = Thread(target=lambda: taken.append(agenda.take()))
     waiting.start()
@@ -87,7 +87,7 @@ def test_a_device_put_back_is_handed_to_a_thread_that_was_already_waiting_for_a_
 
 
 def test_closing_the_agenda_sends_every_waiting_thread_home() -> None:
-    agenda, taken = Agenda(), list[Device | None]()
+    agenda, taken = Agenda[Device](), list[Device | None]()
     threads = [Thread(target=lambda: taken.append(agenda.take())) for _ in range(5)]
     for thread in threads:
         thread.start()

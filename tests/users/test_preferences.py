@@ -15,6 +15,7 @@ from tests.web.refusals import refused
 
 PREFERENCES = "/api/users/preferences"
 OPTIONAL = {"invitation", "exportReady", "deviceOffline", "report"}
+IN_APP = {"deviceOffline", "invitation", "exportReady", "exportFailed", "report"}
 FIXED = {"otp", "passwordChanged", "newSignIn", "refreshReused", "emailChange", "emailChanged"}
 
 
@@ -26,7 +27,8 @@ def test_a_stranger_has_none(client: FlaskClient) -> None:
 @pytest.mark.actor(role="viewer")
 def test_everything_is_mailed_until_somebody_says_otherwise(client: FlaskClient) -> None:
     found = client.get(PREFERENCES).json
-    assert found == {"mail": dict.fromkeys(OPTIONAL | FIXED, True)}
+    in_app = dict.fromkeys(IN_APP | {"security"}, True)
+    assert found == {"mail": dict.fromkeys(OPTIONAL | FIXED, True), "inApp": in_app, "offlineDevices": "own"}
     assert MailPreferencesSchema().validate(found["mail"]) == {}
 
 
@@ -53,6 +55,36 @@ def test_putting_takes_every_choice_there_is(client: FlaskClient) -> None:
     assert list(refused(client.put(PREFERENCES, json={}), 422)["errors"]) == ["mail"]
     none = dict.fromkeys(OPTIONAL, False)
     assert client.put(PREFERENCES, json={"mail": none}).json["mail"] == none | dict.fromkeys(FIXED, True)
+
+
+@pytest.mark.actor(role="viewer")
+def test_what_is_kept_within_the_application_is_chosen_apart_from_mails(client: FlaskClient) -> None:
+    answer = client.patch(PREFERENCES, json={"inApp": {"report": False}, "offlineDevices": "all"}).json
+    assert answer["inApp"] == dict.fromkeys(IN_APP | {"security"}, True) | {"report": False}
+    assert answer["mail"]["report"] is True
+    assert answer["offlineDevices"] == "all"
+    assert client.get(PREFERENCES).json == answer
+
+
+@pytest.mark.actor()
+def test_whoever_puts_mails_alone_leaves_the_rest(client: FlaskClient) -> None:
+    before = client.patch(PREFERENCES, json={"inApp": {"report": False}, "offlineDevices": "all"}).json
+    put = client.put(PREFERENCES, json={"mail": dict.fromkeys(OPTIONAL, False)}).json
+    assert {name: put[name] for name in ("inApp", "offlineDevices")} == {
+        name: before[name] for name in ("inApp", "offlineDevices")
+    }
+
+
+@pytest.mark.actor()
+def test_what_concerns_safety_stays_within_the_application_too(client: FlaskClient) -> None:
+    problem = refused(client.patch(PREFERENCES, json={"inApp": {"security": False}}), 422, "VALIDATION_ERROR")
+    assert "cannot be turned off" in problem["errors"]["inApp"]["security"][0]
+
+
+@pytest.mark.actor()
+@pytest.mark.parametrize("odd", [None, "some", 1, {"$ne": "own"}])
+def test_devices_are_ones_own_or_all(client: FlaskClient, odd: Any) -> None:
+    refused(client.patch(PREFERENCES, json={"offlineDevices": odd}), 422, "VALIDATION_ERROR")
 
 
 @pytest.mark.actor()

@@ -57,6 +57,11 @@ class Operation:
     def lets_devices_in(self) -> bool:
         return {"deviceKey": []} in self.document["security"]
 
+    @property
+    def is_for_platform_admins(self) -> bool:
+        """Whether it is about no organization, but about all of them."""
+        return self.path.startswith("/api/admin/")
+
     def documents(self, status: int, code: str) -> bool:
         """Whether the document names this failure of this operation."""
         content = self.document["responses"].get(str(status), {}).get("content", {})
@@ -70,8 +75,9 @@ class Operation:
     @property
     def example(self) -> dict[str, Any]:
         """A body with all that is required, of the document's own examples."""
-        properties = self.body.get("properties", {})
-        return {name: properties[name]["example"] for name in self.body.get("required", [])}
+        properties, one_way = self.body.get("properties", {}), self.body.get("oneOf", [{}])[0]
+        required = self.body.get("required", []) + one_way.get("required", [])
+        return {name: properties[name]["example"] for name in required}
 
     @property
     def whole_example(self) -> dict[str, Any]:

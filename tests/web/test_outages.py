@@ -17,8 +17,10 @@ from bson import ObjectId
 
 from devicehub.auth import resets
 from devicehub.core import mongo, redis
+from devicehub.core.actor import SYSTEM
 from devicehub.core.config import Settings
 from devicehub.devices.models import Device
+from devicehub.jobs import service as jobs
 from tests.conftest import ROOT, LiveServer, Servers, free_port, wait_until
 from tests.factories import PASSWORD, Account, log_in, make_account, make_code, make_device, make_one_of_each
 from tests.web.operations import Operation, operations
@@ -118,8 +120,16 @@ def prepared(operation: Operation, account: Account, ids: dict[str, str]) -> dic
     }
     if operation.path == "/api/auth/password/reset":
         real[operation.path] = {"resetToken": resets.verify(*make_code(account.email))}
+    if operation.path == "/api/admin/jobs/{job_id}/retry" and "job_id" in ids:
+        jobs.cancel(SYSTEM, ids["job_id"])
     body = {"json": operation.example | real.get(operation.path, {})} if operation.takes_body else {}
-    return {"method": operation.method, "url": operation.address(ids), **body}
+    query = f"?devices={ids['device_id']},{make_device(account.actor)['id']}" if takes_two(operation, ids) else ""
+    return {"method": operation.method, "url": operation.address(ids) + query, **body}
+
+
+def takes_two(operation: Operation, ids: dict[str, str]) -> bool:
+    """Whether it has to be asked about two devices, where the caller has one."""
+    return any(one["name"] == "devices" for one in operation.query) and "receipt_id" in ids
 
 
 def perform(http: httpx.Client, account: Account, how: dict[str, Any]) -> httpx.Response:

@@ -95,7 +95,7 @@ def test_a_query_may_be_spelled_in_either_case(client: FlaskClient, account: Acc
         assert (found.json["pagination"]["total"], found.json["pagination"]["limit"]) == (1, 5)
 
 
-@pytest.mark.actor()
+@pytest.mark.actor(platform_admin=True)
 def test_no_key_of_a_query_is_taken_in_both_cases(client: FlaskClient) -> None:
     asked = 0
     for operation in operations():

@@ -1,0 +1,95 @@
+"""Ranges: what `24h`, `7d` or two instants mean in a zone, and the buckets they are told in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from functools import cached_property
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from devicehub.core import calendar, clock
+from devicehub.core.calendar import Ago, Interval
+from devicehub.core.errors import InvalidDateRange
+
+LONGEST = timedelta(days=400)
+MOST_BUCKETS = 2500
+HOURLY_UP_TO = timedelta(hours=49)  # of two days, even of those on which the clocks are put back
+
+
+@dataclass(frozen=True)
+class Range:
+    """From `start` until just before `end`, in buckets of a zone's calendar."""
+
+    start: datetime
+    end: datetime
+    interval: Interval
+    timezone: str
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    @cached_property
+    def buckets(self) -> list[datetime]:
+        """When each bucket begins; the first may begin before the range does."""
+        return list(calendar.starts(self.start, self.end, self.interval, self.zone))
+
+    @property
+    def key(self) -> str:
+        """The same for whatever comes to the same range."""
+        return f"{clock.rfc3339(self.start)}/{clock.rfc3339(self.end)}/{self.interval}/{self.timezone}"
+
+    def describe(self) -> dict[str, str]:
+        """The range as answers tell it."""
+        return {
+            "from": clock.rfc3339(self.start),
+            "to": clock.rfc3339(self.end),
+            "interval": self.interval,
+            "timezone": self.timezone,
+        }
+
+
+def resolve(asked: Mapping[str, Any], *, timezone: str, now: datetime) -> Range:
+    """The range that is asked for by `range`, or by `from` and `to`; raises InvalidDateRange.
+
+    `timezone` is the one to count in when none is asked for.
+    """
+    timezone = asked.get("timezone", timezone)
+    start, end = _between(asked) if "from" in asked or "to" in asked else _ago(asked["range"], timezone, now)
+    interval: Interval = asked.get("interval") or ("hour" if end - start <= HOURLY_UP_TO else "day")
+    found = Range(start, end, interval, timezone)
+    if len(found.buckets) > MOST_BUCKETS:
+        raise InvalidDateRange(errors={"interval": [f"These are more than {MOST_BUCKETS} buckets."]})
+    return found
+
+
+def before(later: Range) -> Range:
+    """The range as long as `later`, that ends where it begins: in whole days where it is made of whole days."""
+    first, last = (moment.astimezone(later.zone) for moment in (later.start, later.end))
+    if first.time() == last.time() == time():
+        start = calendar.midnight(first.date() - (last.date() - first.date()), later.zone)
+    else:
+        start = later.start - (later.end - later.start)
+    return Range(start, later.start, later.interval, later.timezone)
+
+
+def _ago(ago: Ago, timezone: str, now: datetime) -> tuple[datetime, datetime]:
+    """The hour or day that is running, and those before it."""
+    zone = ZoneInfo(timezone)
+    start = calendar.floor(now, ago.unit, zone)
+    end = calendar.after(start, ago.unit, zone)
+    if ago.unit == "hour":
+        return calendar.floor(start - (ago.number - 1) * calendar.HOUR, "hour", zone), end
+    day = start.astimezone(zone).date() - timedelta(days=ago.number - 1)
+    return calendar.midnight(day, zone), end
+
+
+def _between(asked: Mapping[str, Any]) -> tuple[datetime, datetime]:
+    missing = [name for name in ("from", "to") if name not in asked]
+    if missing:
+        raise InvalidDateRange(errors={missing[0]: ["`from` and `to` go together."]})
+    if asked["from"] >= asked["to"]:
+        raise InvalidDateRange(errors={"to": ["It does not lie after `from`."]})
+    if asked["to"] - asked["from"] > LONGEST:
+        raise InvalidDateRange(errors={"to": [f"It lies more than {LONGEST.days} days after `from`."]})
+    return asked["from"], asked["to"]

@@ -1,0 +1,77 @@
+"""Deleting logs, and what was counted of them, a bounded number at a time."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from mongoengine import Document
+from pymongo.client_session import ClientSession
+
+from devicehub.core import mongo, transactions
+from devicehub.logs import rollups
+from devicehub.logs.models import Day, DeviceDay, Hour, Log, Zone
+
+BATCH = 2000
+PATIENCE_S = 30.0
+
+# By the name a receipt counts them under; the logs last, for they are what the others are counted from.
+_OF_ORGANIZATION: Mapping[str, type[Document]] = {
+    "usageHours": Hour,
+    "usageDays": Day,
+    "usageOfDevices": DeviceDay,
+    "logs": Log,
+}
+
+
+def of_organization(organization_id: str) -> Iterator[tuple[str, int]]:
+    """Delete all that an organization logged; gives what each batch was of, and how many."""
+    owner = {"organization_id": ObjectId(organization_id)}
+    for things, document in _OF_ORGANIZATION.items():
+        for number in _in_batches(document, owner):
+            yield things, number
+    Zone._get_collection().delete_one({"_id": ObjectId(organization_id)})
+
+
+def of_device(organization_id: str, device_id: str) -> Iterator[tuple[str, int]]:
+    """Delete all that a deleted device logged, and take it out of what its organization did."""
+    owner = {"organization_id": ObjectId(organization_id), "device_id": ObjectId(device_id)}
+    while number := transactions.run(lambda session: _take_back(session, owner), timeout_s=PATIENCE_S):
+        yield "logs", number
+    for number in _in_batches(DeviceDay, owner):
+        yield "usageOfDevices", number
+
+
+def _take_back(session: ClientSession, owner: Mapping[str, Any]) -> int:
+    logs, db = Log._get_collection(), mongo.database()
+    rows = list(logs.find(owner, session=session).limit(BATCH))
+    if not rows:
+        return 0
+    zones = rollups.zones_of(session, {row["organization_id"] for row in rows})
+    updates = rollups.updates(rollups.taken_back(rollups.fold(rows)), zones)
+    for document in (Hour, Day):
+        db[document._get_collection_name()].bulk_write(updates[document], ordered=False, session=session)
+    chosen = {"_id": {"$in": [row["_id"] for row in rows]}}
+    return int(logs.delete_many(chosen, session=session).deleted_count)
+
+
+def before(organization_id: ObjectId, moment: datetime) -> Iterator[tuple[str, int]]:
+    """Delete what an organization logged before `moment`, the beginning of an hour, likewise.
+
+    Of the day of UTC that it lies in, what a device did in the hours before stays with the rest of that day.
+    """
+    midnight = moment.replace(hour=0)
+    for things, document in _OF_ORGANIZATION.items():
+        first = midnight if document is DeviceDay else moment
+        for number in _in_batches(document, {"organization_id": organization_id, "at": {"$lt": first}}):
+            yield things, number
+
+
+def _in_batches(document: type[Document], chosen: Mapping[str, Any]) -> Iterator[int]:
+    collection = document._get_collection()
+    while True:
+        batch = [row["_id"] for row in collection.find(chosen, {"_id": 1}).limit(BATCH)]
+        if batch:
+            yield int(collection.delete_many({"_id": {"$in": batch}}).deleted_count)
+        if len(batch) < BATCH:
+            return

@@ -1,0 +1,155 @@
+"""Counting again: when an organization's zone is another, and when what was counted is not what the logs say.
+
+Each day is counted again in one transaction that begins by touching a document that every writer of that day
+touches, too. So whoever writes at the same time comes before it or after it, and is counted once.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from bson import ObjectId
+from pymongo.client_session import ClientSession
+
+from devicehub.core import calendar, mongo, transactions
+from devicehub.logs import rollups
+from devicehub.logs.models import Day, DeviceDay, Hour, Log, Zone
+from devicehub.logs.rollups import Leaf, Leaves, Tally
+
+DAY = timedelta(days=1)
+PATIENCE_S = 50.0  # MongoDB ends a transaction after 60
+UTC = ZoneInfo("UTC")
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One day of an organization: how many logs there are, and how many of its counts were wrong."""
+
+    organization_id: ObjectId
+    day: datetime
+    logs: int
+    wrong: int
+
+
+def days_of(organization_id: ObjectId) -> Iterator[datetime]:
+    """The days of UTC on which an organization logged anything, in order."""
+    chosen = {"organization_id": organization_id, "zone": "UTC", "part": "all"}
+    yield from (row["at"] for row in Day._get_collection().find(chosen, {"at": 1}).sort("at", 1))
+
+
+def keep_zone(organization_id: ObjectId, zone: str) -> Iterator[datetime]:
+    """Count an organization's days in `zone`, too, and in no other but UTC; gives each day that is done."""
+    zones, days, owner = Zone._get_collection(), Day._get_collection(), {"organization_id": organization_id}
+    present = zones.find_one({"_id": organization_id})
+    if present is not None and present["zone"] == zone and present.get("ready"):
+        return
+    if zone == "UTC":
+        zones.delete_one({"_id": organization_id})
+    else:
+        zones.replace_one({"_id": organization_id}, {"zone": zone, "ready": False}, upsert=True)
+    days.delete_many({**owner, "zone": {"$nin": ["UTC", zone]}})
+    if zone == "UTC":
+        return
+    of_utc = list(days_of(organization_id))
+    ends = [each for day in of_utc for each in (day, day + DAY - timedelta(seconds=1))]
+    for start in sorted({calendar.floor(each, "day", ZoneInfo(zone)) for each in ends}):
+        transactions.run(partial(_count_day, organization_id, start, zone), timeout_s=PATIENCE_S)
+        yield start
+    zones.update_one({"_id": organization_id, "zone": zone}, {"$set": {"ready": True}})
+
+
+def check(organization_id: ObjectId, day: datetime) -> Checked:
+    """Compare what was counted of a day of UTC with its logs; where they differ, count it again."""
+    return transactions.run(lambda session: _check(session, organization_id, day), timeout_s=PATIENCE_S)
+
+
+def _check(session: ClientSession, organization_id: ObjectId, day: datetime) -> Checked:
+    _come_first(session, organization_id, day)
+    leaves = rollups.fold(_logs(session, organization_id, day, day + DAY))
+    wrong = _differences(session, organization_id, day, leaves)
+    if wrong:
+        _count_again(session, organization_id, day, leaves)
+    return Checked(organization_id, day, sum(tally.count for tally in leaves.values()), wrong)
+
+
+def _come_first(session: ClientSession, organization_id: ObjectId, day: datetime) -> None:
+    """Whoever writes a log of this day has to write this document as well."""
+    key = {"organization_id": organization_id, "zone": "UTC", "at": day, "part": "all"}
+    Day._get_collection().update_one(key, {"$inc": {"rebuilds": 1}}, upsert=True, session=session)
+
+
+def _logs(session: ClientSession, organization_id: ObjectId, start: datetime, end: datetime) -> Iterator[Row]:
+    chosen = {"organization_id": organization_id, "at": {"$gte": start, "$lt": end}}
+    wanted = {"organization_id": 1, "device_id": 1, "event": 1, "value": 1, "at": 1}
+    yield from Log._get_collection().find(chosen, wanted, session=session)
+
+
+def _count_day(organization_id: ObjectId, start: datetime, zone: str, session: ClientSession) -> None:
+    end = calendar.after(start, "day", ZoneInfo(zone))
+    for day in calendar.starts(start, end, "day", UTC):
+        _come_first(session, organization_id, day)
+    Day._get_collection().delete_many(
+        {"organization_id": organization_id, "zone": zone, "at": start}, session=session
+    )
+    leaves = rollups.fold(_logs(session, organization_id, start, end))
+    if updates := list(rollups.days(leaves, zone)):
+        Day._get_collection().bulk_write(updates, ordered=False, session=session)
+
+
+def _count_again(session: ClientSession, organization_id: ObjectId, day: datetime, leaves: Leaves) -> None:
+    """Replace all that was counted of a day of UTC, and of the days of the other zone that it has a part in."""
+    span = {"organization_id": organization_id, "at": {"$gte": day, "$lt": day + DAY}}
+    db = mongo.database()
+    Hour._get_collection().delete_many(span, session=session)
+    DeviceDay._get_collection().delete_many(span, session=session)
+    Day._get_collection().delete_many({**span, "zone": "UTC"}, session=session)
+    for document, updates in rollups.updates(leaves, {}).items():
+        if updates:
+            db[document._get_collection_name()].bulk_write(updates, ordered=False, session=session)
+    zone = rollups.zones_of(session, [organization_id]).get(organization_id)
+    if zone is not None:
+        for start in calendar.starts(day, day + DAY, "day", ZoneInfo(zone)):
+            _count_day(organization_id, start, zone, session)
+
+
+def _differences(session: ClientSession, organization_id: ObjectId, day: datetime, leaves: Leaves) -> int:
+    """How many counts of a day of UTC are not what its logs say."""
+    span = {"organization_id": organization_id, "at": {"$gte": day, "$lt": day + DAY}}
+    found: dict[Leaf, Tally] = {}
+    for row in DeviceDay._get_collection().find(span, session=session):
+        first = int(row["at"].timestamp()) // rollups.QUARTER_S
+        for number, stored in row["q"].items():
+            leaf = Leaf(organization_id, row["device_id"], row["event"], first + int(number))
+            found[leaf] = Tally.of(stored)
+    wrong = sum(not _same(found.get(leaf, Tally()), leaves.get(leaf, Tally())) for leaf in {*found, *leaves})
+    of_hours, of_days = _summed(Hour, session, span), _summed(Day, session, {**span, "zone": "UTC"})
+    return wrong + (of_hours != _counts(leaves)) + (of_days != _counts(leaves))
+
+
+def _same(one: Tally, other: Tally) -> bool:
+    close = abs(one.sum - other.sum) <= 1e-6 * max(1.0, abs(one.sum))
+    return close and (one.count, one.values) == (other.count, other.values)
+
+
+def _counts(leaves: Leaves) -> dict[str, int]:
+    """How many logs of each event and each device."""
+    found: dict[str, int] = {}
+    for leaf, tally in leaves.items():
+        for name in (f"e.{rollups.spelled(leaf.event)}", f"d.{leaf.device_id}"):
+            found[name] = found.get(name, 0) + tally.count
+    return found
+
+
+def _summed(document: type[Hour] | type[Day], session: ClientSession, chosen: Row) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for row in document._get_collection().find(chosen, session=session):
+        for kind in ("e", "d"):
+            for name, stored in row.get(kind, {}).items():
+                key = f"{kind}.{name}"
+                found[key] = found.get(key, 0) + stored["c"]
+    return {name: count for name, count in found.items() if count}
