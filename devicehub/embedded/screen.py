@@ -22,8 +22,11 @@ class Screen:
 
     def say(self, line: str = "") -> None:
         """Print one line."""
-        with suppress(OSError):  # the terminal was closed, and that is why we are stopping
+        try:
             self._console.print(line)
+        except OSError as error:  # the terminal was closed, and that is why we are stopping
+            if isinstance(error.__context__, KeyboardInterrupt):  # it came while rich still had something to write
+                raise error.__context__ from None
 
     @contextmanager
     def quiet_step(self, name: str) -> Iterator[None]:
@@ -51,8 +54,10 @@ class Screen:
             "",
             f"DeviceHub {__version__} is {_state(health)}.",
             "",
+            f"  Live      {url}/live",
             f"  API       {url}/api",
             f"  Docs      {url}/docs",
+            f"  Jobs      {url}/rq",
             *([f"  Mails     {url}/dev/mail"] if has_mail_page else ()),
             f"  Health    {url}/health",
             f"  Data      {data}",
