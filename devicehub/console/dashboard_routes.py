@@ -88,8 +88,8 @@ def _prepare() -> None:
     values = request.view_args or {}
     if not _is_an_address(values):
         raise NotFound()
-    if values.get("queue_name", queue.QUEUE) is None:
-        values["queue_name"] = queue.QUEUE
+    if values.get("queue_name", queue.QUICK) is None:
+        values["queue_name"] = queue.QUICK
     if request.endpoint != "rq_dashboard.static":
         if not redis.current().is_alive():
             raise RedisDoesNotAnswer()

@@ -20,7 +20,8 @@ from devicehub.core.redis import Redis
 
 log = structlog.get_logger(__name__)
 
-QUEUE = "devicehub"
+# The queues in the order in which workers look at them: what may take long waits for what does not.
+QUICK, BULK = "devicehub", "devicehub-bulk"
 # The one function RQ knows of; it is given the id of a job.
 ENTRY = "devicehub.jobs.work.run"
 BUDGET_S = 0.05
@@ -30,9 +31,9 @@ _FAILED_S = 3600
 _PR_SET_PDEATHSIG = 1
 
 
-def queue(connection: Client) -> rq.Queue:
-    """The queue the workers listen on; its entries are JSON, no pickles."""
-    return rq.Queue(QUEUE, connection=connection, serializer=JSONSerializer)
+def queue(connection: Client, name: str = QUICK) -> rq.Queue:
+    """A queue the workers listen on; its entries are JSON, no pickles."""
+    return rq.Queue(name, connection=connection, serializer=JSONSerializer)
 
 
 _hurried: Redis | None = None
@@ -46,7 +47,7 @@ def connect(settings: Settings) -> None:
     _hurried = Redis(settings.redis_address, timeout=BUDGET_S)
 
 
-def put(job_id: str) -> None:
+def put(job_id: str, *, bulk: bool = False) -> None:
     """Hand a job to the workers; raises RedisAway, after 50 ms when Redis hangs.
 
     Twice does no harm: who takes an entry still has to claim its job. RQ neither retries nor times it.
@@ -56,7 +57,7 @@ def put(job_id: str) -> None:
 
     def enqueue(client: Client) -> None:
         with client.pipeline() as pipeline:
-            queue(client).enqueue(
+            queue(client, BULK if bulk else QUICK).enqueue(
                 ENTRY,
                 job_id,
                 job_id=job_id,
@@ -71,8 +72,12 @@ def put(job_id: str) -> None:
 
 
 def waiting() -> set[str]:
-    """The jobs that lie in the queue; raises RedisAway."""
-    return set(redis.current().call(lambda client: queue(client).get_job_ids()))
+    """The jobs that lie in the queues; raises RedisAway."""
+
+    def ask(client: Client) -> set[str]:
+        return {job_id for name in (QUICK, BULK) for job_id in queue(client, name).get_job_ids()}
+
+    return redis.current().call(ask)
 
 
 def has_workers() -> bool:
@@ -92,7 +97,7 @@ class Worker(rq.Worker):
 
     def __init__(self, connection: Client) -> None:
         super().__init__(
-            [queue(connection)],
+            [queue(connection, name) for name in (QUICK, BULK)],
             connection=connection,
             serializer=JSONSerializer,
             worker_ttl=BEAT_IDLE_S + 15,  # RQ beats 15 s before that

@@ -92,9 +92,10 @@ class Claim:
         if row.get("cancel_requested_at") is not None:
             raise Cancelled()
 
-    def complete(self, result: Mapping[str, Any]) -> None:
+    def complete(self, result: Mapping[str, Any], *, untold: bool = False) -> None:
         """It is done; what `result` says is published by this very write. Raises Cancelled or LeaseLost."""
-        self._end({"status": "completed", "result": dict(result)}, {"error": ""})
+        told = {"untold": True} if untold else {}
+        self._end({"status": "completed", "result": dict(result), **told}, {"error": ""})
 
     def cancel(self) -> None:
         """It was stopped because somebody asked for that; raises LeaseLost."""

@@ -31,8 +31,8 @@ class JobQuerySet(TenantQuerySet):
 class Job(Document):
     """`key` makes it unique: the same effect asked for twice is one job.
 
-    `lease` is a token of whoever works on it, good until `lease_until` by MongoDB's clock. `attempts` counts the
-    claims. A failed job that is `dead` was given up; `untold` is true until that was told.
+    A `bulk` one may take minutes. `lease` is a token of whoever works on it, good until `lease_until` by MongoDB's clock. `attempts` counts the
+    claims. A failed job that is `dead` was given up; `untold` is true until that, or that it is done, was told.
     """
 
     meta: ClassVar[dict[str, Any]] = {"collection": "jobs", "queryset_class": JobQuerySet}
@@ -40,6 +40,8 @@ class Job(Document):
     name = StringField(required=True)
     arguments = DictField()
     key = StringField()
+    bulk = BooleanField()
+    watched = BooleanField()
     status = StringField(choices=STATUSES, required=True)
     attempts = IntField(default=0)
     run_at = DateTimeField(required=True)

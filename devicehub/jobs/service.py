@@ -11,6 +11,7 @@ from mongoengine.errors import NotUniqueError
 from devicehub.core import clock, ids, queue
 from devicehub.core.actor import Actor
 from devicehub.core.redis import RedisAway
+from devicehub.jobs import telling
 from devicehub.jobs.errors import JobIsNotOver, JobIsOver, JobNotFound
 from devicehub.jobs.models import Job
 
@@ -22,15 +23,22 @@ def enqueue(
     actor: Actor | None = None,
     key: str | None = None,
     run_at: datetime | None = None,
+    job_id: ObjectId | None = None,
+    bulk: bool = False,
+    watched: bool = False,
 ) -> str:
     """Ask for the job `name` (`feature.verb`, a function in `<feature>/jobs.py`); returns its id.
 
     It is written with majority before this returns, and it is done even if Redis is away now. `arguments` are
-    JSON-ready. With a `key`, asking again finds the job that is there; `run_at` lets it wait.
+    JSON-ready. With a `key`, or a `job_id`, asking again finds the job that is there; `run_at` lets it wait. One
+    that is `bulk` may take minutes: it lets the others go first, and people take turns at it. Of one that is
+    `watched` whoever asked hears live how far it is, and that it is done is an event, as that it failed always is.
     """
     moment = clock.now()
     job = Job(
-        id=ObjectId(),
+        id=job_id or ObjectId(),
+        bulk=bulk or None,
+        watched=watched or None,
         name=name,
         arguments=dict(arguments or {}),
         key=key,
@@ -42,7 +50,8 @@ def enqueue(
     try:
         job.save(force_insert=True)
     except NotUniqueError:
-        return str(Job.objects(key=key).only("id").first().id)
+        same = Job.objects(id=job.id) if job_id else Job.objects(key=key)
+        return str(same.only("id").first().id)
     if job.run_at <= moment:
         _put(job)
     return str(job.id)
@@ -77,6 +86,8 @@ def cancel(actor: Actor, job_id: str) -> Job:
         ) or worked_on.modify(new=True, cancel_requested_at=moment)
         if job is None and get(actor, job_id).status not in ("pending", "processing"):
             raise JobIsOver(job_id=job_id)
+    if job.status == "cancelled":
+        telling.progressed(job.to_mongo(), "cancelled")
     return job
 
 
@@ -118,4 +129,4 @@ def _asked_by(actor: Actor | None) -> dict[str, Any]:
 
 def _put(job: Job) -> None:
     with suppress(RedisAway):  # the sweeper brings it when Redis is back
-        queue.put(str(job.id))
+        queue.put(str(job.id), bulk=bool(job.bulk))

@@ -9,7 +9,7 @@ import structlog
 
 from devicehub.core import clock, queue
 from devicehub.core.redis import RedisAway
-from devicehub.jobs import claims, failures
+from devicehub.jobs import claims, telling
 from devicehub.jobs.claims import LAPSED, NO_LEASE
 
 log = structlog.get_logger(__name__)
@@ -33,11 +33,11 @@ def _bring() -> None:
     waiting, brought = queue.waiting(), 0
     due = {"status": "pending", "run_at": {"$lte": clock.now()}}
     for state in (due, LAPSED):
-        for row in claims.jobs().find(state, {"_id": 1}):
+        for row in claims.jobs().find(state, {"_id": 1, "bulk": 1}):
             job_id = str(row["_id"])
             if job_id in waiting:
                 continue
-            queue.put(job_id)
+            queue.put(job_id, bulk=bool(row.get("bulk")))
             brought += 1
             if brought == MOST_AT_ONCE:
                 return
@@ -51,7 +51,7 @@ def _cancel_abandoned() -> None:
 
 
 def _tell_untold() -> None:
-    """Of those whose worker was killed between giving up and saying so."""
+    """Of those whose worker was killed between the end and saying so."""
     long_ago = clock.now() - timedelta(seconds=TELLING_S)
     for row in claims.jobs().find({"untold": True, "finished_at": {"$lte": long_ago}}):
-        failures.tell(row)
+        telling.ended(row)

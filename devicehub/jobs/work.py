@@ -12,7 +12,7 @@ from devicehub.core import cache, config, mongo, redis
 from devicehub.core.actor import Actor
 from devicehub.core.errors import DeviceHubError
 from devicehub.core.redis import RedisAway
-from devicehub.jobs import askers, claims, failures, registry
+from devicehub.jobs import askers, failures, registry, telling, turns
 from devicehub.jobs.claims import Claim
 from devicehub.jobs.errors import Cancelled, LeaseLost, Stopped, UnknownJob, WorkerLost
 from devicehub.jobs.keeper import GiveUp, Keeper
@@ -36,7 +36,7 @@ def run(job_id: str) -> None:
 
 def perform(job_id: str, *, give_up: GiveUp) -> None:
     """Do a job if it is due and nobody else's; raises only what a database that is away raises."""
-    claim = claims.claim(job_id)
+    claim = turns.claim(job_id)
     if claim is None:
         log.info("job.not_to_be_had", job_id=job_id)
         return
@@ -45,11 +45,18 @@ def perform(job_id: str, *, give_up: GiveUp) -> None:
         words["request_id"] = request_id
     with structlog.contextvars.bound_contextvars(**words):
         try:
-            claim.complete(_do(claim, give_up))
+            _complete(claim, _do(claim, give_up))
         except (Exception, Stopped) as reason:
             conclude(claim, reason)
         else:
             log.info("job.completed")
+
+
+def _complete(claim: Claim, result: Mapping[str, Any]) -> None:
+    watched = bool(claim.row.get("watched"))
+    claim.complete(result, untold=watched)
+    if watched:
+        telling.ended({**claim.row, "status": "completed"})
 
 
 def conclude(claim: Claim, reason: BaseException) -> None:
@@ -59,6 +66,7 @@ def conclude(claim: Claim, reason: BaseException) -> None:
             log.warning("job.lease_lost")
         elif isinstance(reason, Cancelled):
             claim.cancel()
+            telling.progressed(claim.row, "cancelled")
             log.info("job.cancelled")
         else:
             _fail(claim, reason)
@@ -71,7 +79,7 @@ def _fail(claim: Claim, reason: BaseException) -> None:
     claim.fail(failures.redacted(reason), again_in=again_in)
     log.error("job.failed", again_in=again_in, exc_info=reason)
     if again_in is None:
-        failures.tell(claim.row)
+        telling.ended({**claim.row, "status": "failed"})
 
 
 def _again_in(claim: Claim, reason: BaseException) -> float | None:
@@ -91,6 +99,7 @@ def _do(claim: Claim, give_up: GiveUp) -> Mapping[str, Any]:
         raise UnknownJob(name=name) from None
     if claim.attempt > 1 + len(job.delays):  # its last worker did not live to give it up
         raise WorkerLost()
+    telling.progressed(claim.row, "processing")
     keeper = Keeper(claim, job.timeout_s, give_up)
     with keeper.keeping():
         return job.work(_Context(claim, keeper)) or {}
@@ -120,5 +129,7 @@ class _Context:
         self.check()
         last_step, last_at = self._told
         if step != last_step or done == total or time.monotonic() - last_at >= TELL_EVERY_S:
-            self._claim.tell({"step": step, "done": done, "total": total})
+            progress = {"step": step, "done": done, "total": total}
+            self._claim.tell(progress)
+            telling.progressed(self._claim.row, "processing", progress)
             self._told = (step, time.monotonic())

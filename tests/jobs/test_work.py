@@ -11,7 +11,7 @@ from structlog.contextvars import get_contextvars
 from devicehub.core import clock as system_clock
 from devicehub.core.actor import SYSTEM, Actor
 from devicehub.core.events import Event
-from devicehub.jobs import claims, failures, registry, sweeping
+from devicehub.jobs import claims, registry, sweeping, telling
 from devicehub.jobs import service as jobs
 from devicehub.jobs.errors import Cancelled, LeaseLost
 from devicehub.jobs.models import Job
@@ -327,7 +327,7 @@ def test_what_was_given_up_but_not_told_is_told_by_the_sweeper_once(clock: Clock
 
 def test_what_is_told_twice_has_happened_once(told: list[Event]) -> None:
     row = run_job(jobs.enqueue("tests.despair")).to_mongo()
-    failures.tell(row)
+    telling.ended(row)
     assert told[0].id == told[1].id
 
 
@@ -343,3 +343,47 @@ def test_the_registry_knows_what_was_declared() -> None:
     assert registry.registered("tests.note").timeout_s == 600
     with pytest.raises(KeyError):
         registry.registered("tests.nonesuch")
+
+
+@pytest.mark.actor("operator")
+def test_who_asked_for_a_watched_job_hears_how_it_goes_and_that_it_is_done(
+    account: Account, told: list[Event], during: Callable[..., str]
+) -> None:
+    def work(context: Context) -> dict[str, str]:
+        context.progress("Writing", 1, 4)
+        return {"noted": "a"}
+
+    job_id = during(work, actor=account.actor, watched=True)
+    assert run_job(job_id).untold is None
+
+    ours = [event for event in told if event.data.get("job_id") == job_id]
+    assert [event.name for event in ours] == ["job.progressed"] * 3 + ["job.completed"]
+    told_of = [(event.data["status"], event.data["progress"]["percentage"]) for event in ours[:3]]
+    assert told_of == [("processing", None), ("processing", 25), ("completed", 100)]
+
+
+@pytest.mark.actor("operator")
+def test_that_a_watched_job_is_done_is_told_when_its_worker_died_before_it_said_so(
+    account: Account, told: list[Event], clock: Clock, during: Callable[..., str]
+) -> None:
+    job_id = during(lambda context: None, actor=account.actor, watched=True)
+    claim = claims.claim(job_id)
+    assert claim is not None
+    claim.complete({}, untold=True)
+
+    clock(60)
+    sweeping.sweep()
+    sweeping.sweep()
+
+    assert [event.name for event in told if event.name == "job.completed"] == ["job.completed"]
+
+
+@pytest.mark.actor("operator")
+def test_calling_off_a_watched_job_that_waits_is_heard(
+    account: Account, told: list[Event], during: Callable[..., str]
+) -> None:
+    job_id = during(lambda context: None, actor=account.actor, watched=True)
+
+    jobs.cancel(account.actor, job_id)
+
+    assert [event.data["status"] for event in told if event.name == "job.progressed"] == ["cancelled"]

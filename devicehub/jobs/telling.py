@@ -1,0 +1,44 @@
+"""Saying how a job goes: live to whoever asked for it, and once, to all that listens, how it ended."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from devicehub.core import clock, events
+from devicehub.core.events import Event
+from devicehub.jobs import askers, claims
+
+Progress = dict[str, Any]
+
+
+def shape(progress: Mapping[str, Any] | None, status: str) -> Progress:
+    """How far a job is, as clients are told; `percentage` is a whole number, null when the total is not known."""
+    known = progress or {}
+    done, total = known.get("done", 0), known.get("total")
+    percentage = min(100, done * 100 // total) if total else None
+    return {
+        "percentage": 100 if status == "completed" else percentage,
+        "currentStep": known.get("step"),
+        "processedRecords": done,
+        "totalRecords": total,
+    }
+
+
+def progressed(row: Mapping[str, Any], status: str, progress: Mapping[str, Any] | None = None) -> None:
+    """Tell who asked for a job, if it is one that is watched, how it stands. One that is missed does no harm."""
+    if row.get("watched") and row.get("user_id"):
+        facts = {"job_id": str(row["_id"]), "status": status, "progress": shape(progress, status)}
+        events.emit("job.progressed", askers.teller(row), **facts)
+
+
+def ended(row: Mapping[str, Any]) -> None:
+    """Emit `job.completed` or `job.failed`, and note that it was; who is killed before leaves it to the sweeper.
+
+    The event has the same id then, that of the last attempt, so that what follows from it follows once.
+    """
+    job_id, status = str(row["_id"]), row["status"]
+    progressed(row, status, row.get("progress"))
+    facts = {"job_id": job_id, "name": row["name"]}
+    last_attempt = clock.rfc3339(row["started_at"])
+    told = Event(f"job.{status}", askers.teller(row), facts, id=f"job.{status}:{job_id}:{last_attempt}")
+    events.tell(told)
+    claims.jobs().update_one({"_id": row["_id"], "untold": True}, {"$unset": {"untold": ""}})
