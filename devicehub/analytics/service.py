@@ -14,6 +14,7 @@ from devicehub.analytics.ranges import Range
 from devicehub.core import cache, clock, config
 from devicehub.core.actor import Actor
 from devicehub.core.cache import Cached
+from devicehub.core.calendar import Ago
 from devicehub.core.documents import seen_by
 from devicehub.core.errors import InvalidDateRange
 from devicehub.devices import pulse
@@ -26,6 +27,8 @@ from devicehub.organizations import service as organizations
 
 NOUN = "analytics"
 MOST_RECENT = 10
+USUAL = Ago(7, "day")
+_NAMES_A_RANGE = {"range", "from", "to"}
 
 Row = dict[str, Any]
 
@@ -229,6 +232,8 @@ def cached(actor: Actor, key: str, compute: Callable[[], Row], *, fresh: bool, t
 def range_of(actor: Actor, query: Mapping[str, Any]) -> tuple[Range, datetime]:
     """The range that is asked for, as far as it is kept, and from when on it is; raises InvalidDateRange."""
     organization = organizations.settings_of(actor.organization_id)
+    if not _NAMES_A_RANGE & query.keys():
+        query = {"range": USUAL, **query}
     range_ = ranges.resolve(query, timezone=organization.timezone, now=clock.now())
     oldest = organizations.oldest_kept(organization)
     if range_.end <= oldest:
