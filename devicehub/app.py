@@ -24,6 +24,7 @@ from devicehub.notifications import hearing, offline
 from devicehub.organizations import service as organizations
 from devicehub.realtime import ends, hub, manager, rounds
 from devicehub.realtime import service as realtime
+from devicehub.reports import due
 from devicehub.web import errors, hooks, identity, limits, openapi, paths
 
 log = structlog.get_logger(__name__)
@@ -96,6 +97,7 @@ def _duties() -> tuple[Duty, ...]:
     return (
         sweeper.duty(),
         offline.duty(),
+        due.duty(),
         Duty("job-sweeper", sweeping.sweep, every=5, lease=15),
         Duty("job-scheduler", scheduler.step, every=5, lease=15),
     )

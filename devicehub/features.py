@@ -17,6 +17,7 @@ FEATURES = (
     "logs",
     "notifications",
     "analytics",
+    "reports",
     "live",
     "console",
     "monitoring",

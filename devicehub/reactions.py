@@ -5,14 +5,15 @@ from collections.abc import Mapping
 # After an event, these jobs; each is given the event's facts as its arguments and acts for who caused it.
 ON: Mapping[str, tuple[str, ...]] = {
     "device.deleted": ("devices.purge", "logs.purge", "notifications.forget_device"),
-    "member.removed": ("auth.end_api_keys", "notifications.forget_member"),
-    "organization.updated": ("logs.keep_zone",),
+    "member.removed": ("auth.end_api_keys", "notifications.forget_member", "reports.forget_member"),
+    "organization.updated": ("logs.keep_zone", "reports.keep_zone"),
     "organization.deleted": (
         "organizations.purge",
         "auth.purge_organization",
         "devices.purge_organization",
         "logs.purge_organization",
         "notifications.purge_organization",
+        "reports.purge_organization",
     ),
 }
 

@@ -8,7 +8,6 @@ from flask.views import MethodView
 
 from devicehub.analytics import schemas
 from devicehub.analytics import service as analytics
-from devicehub.core.calendar import Ago
 from devicehub.core.errors import InvalidDateRange, InvalidInput
 from devicehub.devices.errors import DeviceNotFound
 from devicehub.web import conditional
@@ -33,7 +32,7 @@ class Usage(MethodView):
         In buckets of the calendar of a time zone, also those in which nothing happened.
         """
         fresh = conditional.wants_fresh()
-        return conditional.answer(analytics.usage(current_actor(), device_id, _with_range(query), fresh=fresh))
+        return conditional.answer(analytics.usage(current_actor(), device_id, query, fresh=fresh))
 
 
 @blp.route("/analytics/dashboard")
@@ -49,7 +48,7 @@ class Dashboard(MethodView):
         Up to 5 minutes old (`Age`); `Cache-Control: no-cache` asks for it as it is now.
         """
         fresh = conditional.wants_fresh()
-        return conditional.answer(analytics.dashboard(current_actor(), _with_range(query), fresh=fresh))
+        return conditional.answer(analytics.dashboard(current_actor(), query, fresh=fresh))
 
 
 @blp.route("/analytics/comparison")
@@ -66,7 +65,7 @@ class Comparison(MethodView):
         """
         fresh = conditional.wants_fresh()
         query["devices"] = _ids(query["devices"])
-        return conditional.answer(analytics.comparison(current_actor(), _with_range(query), fresh=fresh))
+        return conditional.answer(analytics.comparison(current_actor(), query, fresh=fresh))
 
 
 @blp.route("/analytics/trends")
@@ -82,7 +81,7 @@ class Trends(MethodView):
         A range that still runs is compared with the same part of the one before. Up to 5 minutes old.
         """
         fresh = conditional.wants_fresh()
-        return conditional.answer(analytics.trends_of(current_actor(), _with_range(query), fresh=fresh))
+        return conditional.answer(analytics.trends_of(current_actor(), query, fresh=fresh))
 
 
 @blp.route("/analytics/realtime")
@@ -96,12 +95,6 @@ class Realtime(MethodView):
         Up to 30 seconds old.
         """
         return conditional.answer(analytics.realtime(current_actor(), fresh=conditional.wants_fresh()))
-
-
-def _with_range(query: dict[str, Any]) -> dict[str, Any]:
-    if "from" in query or "to" in query:
-        return query
-    return {"range": Ago(7, "day"), **query}
 
 
 def _ids(text: str) -> list[str]:

@@ -15,6 +15,9 @@ AUDITED: dict[str, tuple[str, tuple[str, ...]]] = {
     "device.created": ("device_id", ()),
     "device.updated": ("device_id", ("changes",)),
     "member.added": ("user_id", ("role",)),
+    "report_schedule.created": ("schedule_id", ()),
+    "report_schedule.updated": ("schedule_id", ("changes",)),
+    "report_schedule.deleted": ("schedule_id", ()),
 }
 
 

@@ -1,5 +1,6 @@
 """Pages, at the edge."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from devicehub.core import paging
@@ -33,6 +34,6 @@ def cursor_list(stretch: Stretch[Any], *of: str) -> dict[str, Any]:
     return {"items": stretch.rows, "pagination": {"limit": stretch.limit, "next_cursor": cursor}}
 
 
-def enveloped(schema: type[Schema], rows: list[dict[str, Any]], total: int, page: Page) -> dict[str, Any]:
+def enveloped(schema: type[Schema], rows: Sequence[Any], total: int, page: Page) -> dict[str, Any]:
     """One page of a list, as `envelope(schema)` documents it."""
     return {"items": schema(many=True).dump(rows), "pagination": page.describe(total)}

@@ -1,0 +1,131 @@
+"""A report as a PDF on A4: what it is of, its charts, and its tables as far as anybody would leaf through them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any, BinaryIO
+from zoneinfo import ZoneInfo
+
+from reportlab.lib.colors import HexColor
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.styles import ParagraphStyle
+from reportlab.lib.units import mm
+from reportlab.platypus import Flowable, KeepTogether, LongTable, Paragraph, SimpleDocTemplate, Spacer
+
+from devicehub.reports.rendering import drawing, fonts, palette
+from devicehub.reports.rendering.pace import paced
+from devicehub.reports.rendering.words import sentences
+from devicehub.reports.report import Cell, Column, Report, Row, Table
+
+MOST_ROWS = 2000
+MARGIN = 18 * mm
+WIDTH = A4[0] - 2 * MARGIN
+SIZE = 8
+_GAPS = 8  # points beside the text of a cell
+_PADDING = 6  # of platypus's own, within the margins
+_WEIGHTS = {"text": 3.0, "number": 1.7, "time": 2.4}
+_TITLE = ParagraphStyle("title", fontName=fonts.STRONG, fontSize=20, leading=25, textColor=HexColor(palette.INK))
+_HEADING = ParagraphStyle("heading", parent=_TITLE, fontSize=11, leading=16, spaceBefore=14, spaceAfter=4)
+_FAINT = ParagraphStyle("faint", fontName=fonts.TEXT, fontSize=9, leading=13, textColor=HexColor(palette.FAINT))
+_GRID: Sequence[tuple[Any, ...]] = [
+    ("FONT", (0, 0), (-1, 0), fonts.STRONG, SIZE),
+    ("FONT", (0, 1), (-1, -1), fonts.TEXT, SIZE),
+    ("TEXTCOLOR", (0, 0), (-1, 0), HexColor(palette.BRAND)),
+    ("TEXTCOLOR", (0, 1), (-1, -1), HexColor(palette.INK)),
+    ("LINEBELOW", (0, 0), (-1, 0), 0.8, HexColor(palette.BRAND)),
+    ("LINEBELOW", (0, 1), (-1, -1), 0.4, HexColor(palette.LINE)),
+    ("LEFTPADDING", (0, 0), (-1, -1), _GAPS / 2),
+    ("RIGHTPADDING", (0, 0), (-1, -1), _GAPS / 2),
+    ("TOPPADDING", (0, 0), (-1, -1), 3),
+    ("BOTTOMPADDING", (0, 0), (-1, -1), 3),
+    ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
+]
+
+
+def write(report: Report, out: BinaryIO, progress: Callable[[int], None]) -> int:
+    """Write the report; returns how many rows of its main table are in it, which are 2000 at most."""
+    fonts.register()
+    story: list[Flowable] = [Paragraph(report.title, _TITLE)]
+    story += [Paragraph(sentence, _FAINT) for sentence in sentences(report)]
+    first, *others = report.tables
+    if first is not report.main:
+        story += _shown(first, list(first.rows()), report.timezone)
+    for chart in report.charts:
+        story += [Spacer(0, 16), KeepTogether(drawing.draw(chart, WIDTH))]
+    for table in others if first is not report.main else report.tables:
+        rows = paced(table.rows(), progress) if table is report.main else table.rows()
+        kept = list(islice(rows, MOST_ROWS))
+        story += _shown(table, kept, report.timezone)
+        if left := _left(table, kept, rows):
+            story.append(Paragraph(_left_out(left), _FAINT))
+    _document(report, out).build(story, onFirstPage=_foot(report), onLaterPages=_foot(report))
+    return len(kept)
+
+
+def _left(table: Table, kept: Sequence[Row], rest: Iterator[Row]) -> int:
+    """How many rows there is no room for."""
+    if table.count is not None:
+        return max(table.count - len(kept), 0) if len(kept) == MOST_ROWS else 0
+    return sum(1 for _ in rest)
+
+
+def _left_out(number: int) -> str:
+    return f"{number} more rows are left out here; the same report as CSV or XLSX has all of them."
+
+
+def _shown(table: Table, rows: Sequence[Row], timezone: str) -> list[Flowable]:
+    """A table under its heading, with those of its columns that there is room for."""
+    heading = Paragraph(table.title, _HEADING)
+    if not rows:
+        return [heading, Paragraph("There are none.", _FAINT)]
+    chosen = [(place, column) for place, column in enumerate(table.columns) if column.printed]
+    columns, zone = [column for _, column in chosen], ZoneInfo(timezone)
+    widths = _widths(columns)
+    room = [width - _GAPS for width in widths]
+    head = [
+        fonts.fitted(column.label, space, SIZE, fonts.STRONG) for column, space in zip(columns, room, strict=True)
+    ]
+    body = [
+        [
+            fonts.fitted(_told(row[place], zone), space, SIZE)
+            for (place, _), space in zip(chosen, room, strict=True)
+        ]
+        for row in rows
+    ]
+    right = [("ALIGN", (at, 0), (at, -1), "RIGHT") for at, one in enumerate(columns) if one.type == "number"]
+    grid = LongTable([head, *body], widths, repeatRows=1, style=[*_GRID, *right])
+    return [heading, grid, Spacer(0, 6)]
+
+
+def _widths(columns: Sequence[Column]) -> list[float]:
+    weights = [_WEIGHTS[column.type] for column in columns]
+    return [WIDTH * weight / sum(weights) for weight in weights]
+
+
+def _told(cell: Cell, zone: ZoneInfo) -> str:
+    if cell is None:
+        return "\N{EN DASH}"
+    if isinstance(cell, datetime):
+        return f"{cell.astimezone(zone):%Y-%m-%d %H:%M}"
+    return cell if isinstance(cell, str) else drawing.told(cell)
+
+
+def _document(report: Report, out: BinaryIO) -> SimpleDocTemplate:
+    margins = {f"{side}Margin": MARGIN - _PADDING for side in ("left", "right", "top", "bottom")}
+    return SimpleDocTemplate(
+        out, pagesize=A4, title=report.title, author="DeviceHub", creator="DeviceHub", **margins
+    )
+
+
+def _foot(report: Report) -> Callable[[Any, Any], None]:
+    """What stands at the foot of every page."""
+
+    def write_foot(canvas: Any, document: Any) -> None:
+        canvas.saveState()
+        canvas.setFont(fonts.TEXT, SIZE)
+        canvas.setFillColor(HexColor(palette.FAINT))
+        canvas.drawString(MARGIN, MARGIN / 2, f"DeviceHub \N{MIDDLE DOT} {report.title}")
+        canvas.drawRightString(A4[0] - MARGIN, MARGIN / 2, f"Page {document.page}")
+        canvas.restoreState()
+
+    return write_foot
