@@ -22,6 +22,7 @@ from devicehub.notifications.models import Box
 from devicehub.organizations import deletions, invitations
 from devicehub.organizations import service as organizations
 from devicehub.organizations.models import Member, Organization
+from devicehub.reports import schedules
 from devicehub.users.models import User
 from devicehub.web import identity
 
@@ -119,6 +120,7 @@ MAKE: dict[str, Callable[[Account, Ids], str]] = {
     "session_id": lambda account, _: str(account.actor.session_id),
     "job_id": lambda account, _: jobs.enqueue("jobs.nonesuch", actor=account.actor),
     "notification_id": lambda account, _: make_notification(account),
+    "schedule_id": lambda account, _: make_schedule(account.actor),
     "key_id": lambda account, ids: str(device_keys.create(account.actor, ids["device_id"])[0].id),
 }
 
@@ -178,6 +180,22 @@ def make_device(actor: Actor, **fields: Any) -> dict[str, Any]:
     number = next(_numbers)
     defaults = {"name": f"Sensor {number}", "type": "sensor", "status": "active", "heartbeat_interval": 60}
     return devices.create(actor, defaults | fields)
+
+
+def make_schedule(actor: Actor, **changes: Any) -> str:
+    """A daily report of the actor's own; its id."""
+    fields = {
+        "name": "Every day",
+        "type": "usage_report",
+        "format": "csv",
+        "frequency": "daily",
+        "weekday": "monday",
+        "day": 1,
+        "hour": 6,
+        "filters": {"device_ids": [], "event_types": [], "include_inactive": False},
+        "enabled": True,
+    }
+    return str(schedules.create(actor, fields | changes).id)
 
 
 def make_device_key(actor: Actor, device_id: str) -> str:

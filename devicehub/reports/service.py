@@ -9,6 +9,7 @@ from devicehub.analytics import service as analytics
 from devicehub.core import crypto
 from devicehub.core.actor import Actor
 from devicehub.core.cache import Cached
+from devicehub.devices import access
 from devicehub.devices.errors import DeviceNotFound
 from devicehub.reports import fleet, usage
 from devicehub.reports.rendering import json
@@ -39,8 +40,7 @@ def shown_usage(actor: Actor, query: Mapping[str, Any], *, fresh: bool = False) 
 
     `devices` and `events` of the query are lists.
     """
-    device_ids, event_types = query.get("devices", []), query.get("events", [])
-    demand(actor, device_ids)
+    device_ids, event_types = demand(actor, query.get("devices", [])), query.get("events", [])
     range_, _ = analytics.range_of(actor, {**query, "interval": "day"})
     filters = crypto.digest(f"{sorted(device_ids)}{sorted(event_types)}".encode())
 
@@ -52,8 +52,10 @@ def shown_usage(actor: Actor, query: Mapping[str, Any], *, fresh: bool = False) 
     return analytics.cached(actor, f"report:{range_.key}:{filters}", compute, fresh=fresh)
 
 
-def demand(actor: Actor, device_ids: Sequence[str]) -> None:
-    """Raise DeviceNotFound unless these devices are all in the caller's organization."""
-    known = figures.names(actor, device_ids)
-    if unknown := [one for one in device_ids if one not in known]:
+def demand(actor: Actor, device_ids: Sequence[str]) -> list[str]:
+    """The ids of these devices, each once; raises DeviceNotFound unless all are in the caller's organization."""
+    wanted = list(dict.fromkeys(str(access.parsed(one)) for one in device_ids))
+    known = figures.names(actor, wanted)
+    if unknown := [one for one in wanted if one not in known]:
         raise DeviceNotFound(device_id=unknown[0])
+    return wanted

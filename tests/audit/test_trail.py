@@ -14,7 +14,10 @@ from tests.audit.conftest import Trail
 from tests.conftest import ROOT
 from tests.factories import PASSWORD, Account, make_device
 
-FACTS = {name: f"the {name}" for name in ("session_id", "token_id", "user_id", "device_id", "role", "reason")}
+FACTS = {
+    name: f"the {name}"
+    for name in ("session_id", "token_id", "user_id", "device_id", "role", "reason", "schedule_id")
+}
 
 
 @pytest.mark.actor()

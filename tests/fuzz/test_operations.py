@@ -37,13 +37,14 @@ from tests.factories import (
     make_code,
     make_device,
     make_notification,
+    make_schedule,
 )
 from tests.fuzz.conftest import CAMPAIGN, Document
 
 EVERY = 6  # of the edges of a schema the suite sends one in so many, `make fuzz` all
 TAGS = {
     "audit", "jobs", "auth", "passwords", "users", "organizations", "devices", "logs", "notifications", "analytics",
-    "monitoring", "realtime",
+    "reports", "monitoring", "realtime",
 }  # fmt: skip
 ENDING = {
     "POST /api/auth/refresh",
@@ -63,6 +64,8 @@ CREATING = {
     "POST /api/devices",
     "POST /api/devices/batch",
     "POST /api/devices/{device_id}/keys",
+    "POST /api/reports/schedules",
+    "POST /api/reports/schedules/{schedule_id}/run",
 }
 # What tells how many of its parts were refused.
 BATCHES = {"POST /api/devices/batch": "failed", "POST /api/devices/heartbeats": "rejected",
@@ -84,7 +87,7 @@ def prepared(case: Case, account: Account) -> Account:
     A key of idempotency serves one body, a serial number one device, and other keys there may be only so many of.
     """
     if case.operation.label in CREATING:
-        for name in ("idempotency_keys", "devices", "device_keys", "api_keys"):
+        for name in ("idempotency_keys", "devices", "device_keys", "api_keys", "report_schedules"):
             mongo.database()[name].delete_many({})
     return make_account(platform_admin=True) if case.operation.label in ENDING else account
 
@@ -111,6 +114,11 @@ def device_key(caller: Account, ids: Ids) -> str:
         return ids["key_id"]
 
 
+def schedule(caller: Account, _: Ids) -> str:
+    mongo.database()["report_schedules"].delete_many({})  # there may be only so many
+    return make_schedule(caller.actor)
+
+
 def cancelled_job(caller: Account, _: Ids) -> str:
     return str(jobs.cancel(SYSTEM, jobs.enqueue("jobs.nonesuch", actor=caller.actor)).id)
 
@@ -130,6 +138,7 @@ REAL: dict[str, Callable[[Account, Ids], str]] = {
     "session_id": lambda caller, _: str(caller.actor.session_id),
     "job_id": lambda caller, _: jobs.enqueue("jobs.nonesuch", actor=caller.actor),
     "notification_id": lambda caller, _: make_notification(caller),
+    "schedule_id": schedule,
 }
 # What stands in the place of these, where the others would be refused.
 REAL_FOR: dict[str, dict[str, Callable[[Account, Ids], str]]] = {

@@ -15,12 +15,16 @@ from devicehub.devices import keys as device_keys
 from devicehub.devices import purges, sweeper
 from devicehub.jobs import service as jobs
 from devicehub.jobs import sweeping
+from devicehub.jobs.models import Job
 from devicehub.logs import purges as log_purges
 from devicehub.logs import rebuilding
 from devicehub.notifications import offline
 from devicehub.notifications import purges as told_purges
 from devicehub.organizations import deletions
 from devicehub.organizations import service as organizations
+from devicehub.reports import due, schedules
+from devicehub.reports import purges as report_purges
+from devicehub.reports import service as reports
 from tests.factories import (
     PASSWORD,
     bearing,
@@ -30,6 +34,7 @@ from tests.factories import (
     make_code,
     make_device,
     make_notification,
+    make_schedule,
 )
 from tests.jobs.inline import run_due_jobs
 from tests.mail.conftest import owe, work
@@ -59,6 +64,7 @@ OURS = (
     "mail_preferences",
     "notifications",
     "notification_rules",
+    "report_schedules",
     "system",
 )
 
@@ -118,6 +124,7 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     client.patch("/api/users/profile", json={"name": "Grace"})
     client.patch("/api/users/preferences", json={"mail": {"report": False}})
     use_notifications(client, account)
+    use_reports(client, account)
     work(owe("invitation", user_id=account.actor.user_id))
     client.get("/dev/mail")
     for query in ("", "search=a", "role=admin", "role=admin&search=a"):
@@ -234,6 +241,31 @@ def use_notifications(client: FlaskClient, account: Any) -> None:
         offline.sweep()
     with clock.moved(timedelta(minutes=2)):
         offline.sweep()
+
+
+def use_reports(client: FlaskClient, account: Any) -> None:
+    """Every query of reports and their schedules, once."""
+    actor, device = account.actor, make_device(account.actor)["id"]
+    for query in ("range=7d", f"range=7d&devices={device}", f"range=7d&devices={device}&event=on"):
+        assert client.get(f"/api/reports/usage?{query}").status_code == 200
+    end = clock.now()
+    reports.usage_report(actor, start=end - timedelta(days=3), end=end, device_ids=[], event_types=["on"])
+    for chosen in ([], [device]):
+        list(reports.device_report(actor, device_ids=chosen, include_inactive=False).main.rows())
+    one = make_schedule(actor)
+    assert client.get("/api/reports/schedules").status_code == 200
+    for method, path in (("GET", ""), ("PATCH", ""), ("POST", "/run")):
+        how = {"json": {"hour": 20}} if method == "PATCH" else {}
+        assert client.open(f"/api/reports/schedules/{one}{path}", method=method, **how).status_code < 300
+    schedules.note_export(actor, one, str(ObjectId()))
+    assert due.keep_zone(actor.organization_id) == 0
+    with clock.moved(timedelta(days=1)):
+        due.sweep()
+    assert client.delete(f"/api/reports/schedules/{one}").status_code == 204
+    make_schedule(actor)
+    assert report_purges.of_member(actor.user_id, actor.organization_id) == 1
+    assert report_purges.of_organization(actor.organization_id) == 0
+    Job.objects(name=due.MADE_BY).delete()  # a later feature does them
 
 
 def use_jobs(client: FlaskClient, actor: Actor) -> None:

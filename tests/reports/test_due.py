@@ -13,8 +13,8 @@ from devicehub.jobs.models import Job
 from devicehub.organizations.models import Organization
 from devicehub.reports import due, schedules
 from devicehub.reports.models import Schedule
-from tests.factories import Account, make_account
-from tests.reports.conftest import Asked, MakeSchedule
+from tests.factories import Account, make_account, make_schedule
+from tests.reports.conftest import Asked
 
 Move = Callable[[float], None]
 
@@ -36,9 +36,7 @@ def days(arguments: dict[str, Any]) -> tuple[str, str]:
 
 
 @pytest.mark.actor(role="viewer")
-def test_nothing_is_asked_for_before_its_time(
-    account: Account, at: Any, make_schedule: MakeSchedule, asked: Asked
-) -> None:
+def test_nothing_is_asked_for_before_its_time(account: Account, at: Any, asked: Asked) -> None:
     at("2027-01-07T05:59:00")
     make_schedule(account.actor)
     due.sweep()
@@ -49,9 +47,7 @@ def test_nothing_is_asked_for_before_its_time(
 
 
 @pytest.mark.actor(role="viewer")
-def test_it_is_asked_for_in_the_words_of_the_export(
-    account: Account, at: Any, make_schedule: MakeSchedule, asked: Asked
-) -> None:
+def test_it_is_asked_for_in_the_words_of_the_export(account: Account, at: Any, asked: Asked) -> None:
     in_zone(account, "Europe/Berlin")
     at("2027-01-06T12:00:00")
     filters = {"device_ids": [], "event_types": ["door"], "include_inactive": True}
@@ -76,7 +72,7 @@ def test_it_is_asked_for_in_the_words_of_the_export(
 
 @pytest.mark.actor()
 def test_each_time_is_asked_for_once_however_often_it_is_looked_for(
-    account: Account, at: Any, make_schedule: MakeSchedule, asked: Asked
+    account: Account, at: Any, asked: Asked
 ) -> None:
     at("2027-01-06T12:00:00")
     one = make_schedule(account.actor)
@@ -91,7 +87,7 @@ def test_each_time_is_asked_for_once_however_often_it_is_looked_for(
 
 @pytest.mark.actor()
 def test_whoever_died_before_it_was_moved_on_has_neither_lost_nor_doubled_it(
-    account: Account, at: Any, make_schedule: MakeSchedule, asked: Asked
+    account: Account, at: Any, asked: Asked
 ) -> None:
     at("2027-01-06T12:00:00")
     one = ObjectId(make_schedule(account.actor))
@@ -105,9 +101,7 @@ def test_whoever_died_before_it_was_moved_on_has_neither_lost_nor_doubled_it(
 
 
 @pytest.mark.actor()
-def test_of_times_that_went_by_only_the_latest_is_made_up_for(
-    account: Account, at: Any, make_schedule: MakeSchedule, asked: Asked
-) -> None:
+def test_of_times_that_went_by_only_the_latest_is_made_up_for(account: Account, at: Any, asked: Asked) -> None:
     at("2027-01-06T12:00:00")
     make_schedule(account.actor)
     at("2027-01-10T20:00:00")
@@ -119,7 +113,7 @@ def test_of_times_that_went_by_only_the_latest_is_made_up_for(
 @pytest.mark.parametrize("hour", [1, 2, 3])
 @pytest.mark.parametrize("start", ["2027-03-26T12:00:00", "2027-10-29T12:00:00"])
 def test_around_a_change_of_the_clocks_there_is_one_a_day(
-    account: Account, at: Any, clock: Move, make_schedule: MakeSchedule, asked: Asked, hour: int, start: str
+    account: Account, at: Any, clock: Move, asked: Asked, hour: int, start: str
 ) -> None:
     in_zone(account, "Europe/Berlin")
     at(start)
@@ -133,9 +127,7 @@ def test_around_a_change_of_the_clocks_there_is_one_a_day(
 
 
 @pytest.mark.actor()
-def test_what_is_not_enabled_is_never_due(
-    account: Account, at: Any, make_schedule: MakeSchedule, asked: Asked
-) -> None:
+def test_what_is_not_enabled_is_never_due(account: Account, at: Any, asked: Asked) -> None:
     at("2027-01-06T12:00:00")
     make_schedule(account.actor, enabled=False)
     one = make_schedule(account.actor)
@@ -150,7 +142,7 @@ def test_what_is_not_enabled_is_never_due(
 
 @pytest.mark.actor()
 def test_a_change_of_its_time_while_it_is_swept_stays(
-    account: Account, at: Any, make_schedule: MakeSchedule, monkeypatch: pytest.MonkeyPatch
+    account: Account, at: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at("2027-01-06T12:00:00")
     one = make_schedule(account.actor)
@@ -167,9 +159,7 @@ def test_a_change_of_its_time_while_it_is_swept_stays(
 
 
 @pytest.mark.actor()
-def test_that_of_somebody_who_left_goes_instead(
-    account: Account, at: Any, make_schedule: MakeSchedule, asked: Asked
-) -> None:
+def test_that_of_somebody_who_left_goes_instead(account: Account, at: Any, asked: Asked) -> None:
     at("2027-01-06T12:00:00")
     guest = make_account(role="viewer", organization_id=account.actor.organization_id)
     make_schedule(guest.actor)
@@ -185,7 +175,7 @@ def test_that_of_somebody_who_left_goes_instead(
 
 @pytest.mark.actor()
 def test_one_that_cannot_be_is_logged_and_no_hindrance_to_others(
-    account: Account, at: Any, make_schedule: MakeSchedule, asked: Asked, logged: Any
+    account: Account, at: Any, asked: Asked, logged: Any
 ) -> None:
     at("2027-01-06T12:00:00")
     broken, sound = make_schedule(account.actor, hour=5), make_schedule(account.actor)
@@ -198,7 +188,7 @@ def test_one_that_cannot_be_is_logged_and_no_hindrance_to_others(
 
 @pytest.mark.actor()
 def test_asked_for_now_it_is_of_the_days_before_each_time_it_is_asked_for(
-    client: FlaskClient, account: Account, make_schedule: MakeSchedule, asked: Asked
+    client: FlaskClient, account: Account, asked: Asked
 ) -> None:
     one = make_schedule(account.actor, frequency="monthly")
     before = schedules.get(account.actor, one).next_run_at
@@ -213,9 +203,7 @@ def test_asked_for_now_it_is_of_the_days_before_each_time_it_is_asked_for(
 
 
 @pytest.mark.actor()
-def test_asked_for_now_twice_under_one_key_it_is_one(
-    client: FlaskClient, account: Account, make_schedule: MakeSchedule, asked: Asked
-) -> None:
+def test_asked_for_now_twice_under_one_key_it_is_one(client: FlaskClient, account: Account, asked: Asked) -> None:
     path = f"/api/reports/schedules/{make_schedule(account.actor)}/run"
     answers = [client.post(path, headers={"Idempotency-Key": "k"}) for _ in range(2)]
     assert answers[0].json == answers[1].json
@@ -224,7 +212,7 @@ def test_asked_for_now_twice_under_one_key_it_is_one(
 
 @pytest.mark.actor()
 def test_in_another_zone_it_is_due_by_that_one_and_what_is_due_already_is_not_passed_over(
-    account: Account, at: Any, make_schedule: MakeSchedule, asked: Asked
+    account: Account, at: Any, asked: Asked
 ) -> None:
     at("2027-01-06T12:00:00")
     waiting, overdue = make_schedule(account.actor, hour=20), make_schedule(account.actor, hour=13)
@@ -237,7 +225,7 @@ def test_in_another_zone_it_is_due_by_that_one_and_what_is_due_already_is_not_pa
 
 
 @pytest.mark.actor()
-def test_the_export_is_noted_for_its_owner(account: Account, make_schedule: MakeSchedule) -> None:
+def test_the_export_is_noted_for_its_owner(account: Account) -> None:
     one, export = make_schedule(account.actor), str(ObjectId())
     schedules.note_export(make_account().actor, one, str(ObjectId()))
     assert schedules.get(account.actor, one).last_export_id is None

@@ -10,9 +10,8 @@ from devicehub.organizations import deletions, members
 from devicehub.organizations import service as organizations
 from devicehub.reports import schedules
 from devicehub.reports.models import Schedule
-from tests.factories import Account, join, make_account
+from tests.factories import Account, join, make_account, make_schedule
 from tests.jobs.inline import run_due_jobs
-from tests.reports.conftest import MakeSchedule
 
 
 def left() -> set[str]:
@@ -20,9 +19,7 @@ def left() -> set[str]:
 
 
 @pytest.mark.actor()
-def test_those_of_a_deleted_organization_are_gone_and_counted(
-    account: Account, make_schedule: MakeSchedule
-) -> None:
+def test_those_of_a_deleted_organization_are_gone_and_counted(account: Account) -> None:
     spare = organizations.require(
         account.actor, str(organizations.create_own(account.actor, {"name": "Spare"}).id)
     )
@@ -37,9 +34,7 @@ def test_those_of_a_deleted_organization_are_gone_and_counted(
 
 
 @pytest.mark.actor()
-def test_those_of_somebody_who_left_are_gone_and_others_stay(
-    account: Account, make_schedule: MakeSchedule
-) -> None:
+def test_those_of_somebody_who_left_are_gone_and_others_stay(account: Account) -> None:
     guest = make_account(role="viewer", organization_id=account.actor.organization_id)
     kept = make_schedule(account.actor)
     make_schedule(guest.actor)
@@ -49,7 +44,7 @@ def test_those_of_somebody_who_left_are_gone_and_others_stay(
 
 
 @pytest.mark.actor()
-def test_who_is_back_before_it_was_done_keeps_them(account: Account, make_schedule: MakeSchedule) -> None:
+def test_who_is_back_before_it_was_done_keeps_them(account: Account) -> None:
     guest = make_account(role="viewer", organization_id=account.actor.organization_id)
     one = make_schedule(guest.actor)
     members.remove(account.actor, guest.actor.user_id)
@@ -60,7 +55,7 @@ def test_who_is_back_before_it_was_done_keeps_them(account: Account, make_schedu
 
 @pytest.mark.actor()
 def test_another_zone_of_the_organization_is_followed_and_another_name_changes_nothing(
-    client: FlaskClient, account: Account, make_schedule: MakeSchedule
+    client: FlaskClient, account: Account
 ) -> None:
     one = make_schedule(account.actor)
     before = schedules.get(account.actor, one).next_run_at

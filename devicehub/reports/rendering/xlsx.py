@@ -5,6 +5,7 @@ Rows go to disk as they come (`constant_memory`). What is text stays text, whate
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from tempfile import TemporaryDirectory
 from typing import BinaryIO
 from zoneinfo import ZoneInfo
 
@@ -25,7 +26,18 @@ WIDTHS = {"text": 24, "number": 14, "time": 20}
 
 def write(report: Report, out: BinaryIO, progress: Callable[[int], None]) -> int:
     """Write the whole report; returns how many rows its main table has."""
-    workbook = xlsxwriter.Workbook(out, OPTIONS)  # no context: whoever stops in between wants none
+    with TemporaryDirectory() as folder:
+        workbook = xlsxwriter.Workbook(out, OPTIONS | {"tmpdir": folder})
+        try:
+            written = _fill(workbook, report, progress)
+            workbook.close()
+        finally:  # it leaves its files open for whoever stops in between, and closing it would write them out
+            for sheet in workbook.worksheets():
+                sheet._opt_close()
+    return written
+
+
+def _fill(workbook: xlsxwriter.Workbook, report: Report, progress: Callable[[int], None]) -> int:
     writer = Writer(workbook, ZoneInfo(report.timezone))
     overview = workbook.add_worksheet("Overview")
     written = 0
@@ -34,7 +46,6 @@ def write(report: Report, out: BinaryIO, progress: Callable[[int], None]) -> int
         written = writer.table(table, rows)
     writer.overview(overview, report)
     xlsx_charts.insert(workbook, overview, report.charts)
-    workbook.close()
     return written
 
 
