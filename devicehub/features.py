@@ -18,6 +18,7 @@ FEATURES = (
     "notifications",
     "analytics",
     "reports",
+    "exports",
     "live",
     "console",
     "monitoring",

@@ -15,6 +15,7 @@ from devicehub.core import clock, redis
 from devicehub.core.actor import SCOPES, Actor, Role
 from devicehub.devices import keys as device_keys
 from devicehub.devices import service as devices
+from devicehub.exports import service as exports
 from devicehub.jobs import service as jobs
 from devicehub.mail.models import Mail
 from devicehub.notifications import service as notifications
@@ -25,6 +26,7 @@ from devicehub.organizations.models import Member, Organization
 from devicehub.reports import schedules
 from devicehub.users.models import User
 from devicehub.web import identity
+from tests.jobs.inline import run_job
 
 app: Flask = None  # type: ignore[assignment]  # set by conftest.py: tokens are signed by the application
 PASSWORD = "correct horse battery"
@@ -121,6 +123,7 @@ MAKE: dict[str, Callable[[Account, Ids], str]] = {
     "job_id": lambda account, _: jobs.enqueue("jobs.nonesuch", actor=account.actor),
     "notification_id": lambda account, _: make_notification(account),
     "schedule_id": lambda account, _: make_schedule(account.actor),
+    "export_id": lambda account, _: make_export(account.actor),
     "key_id": lambda account, ids: str(device_keys.create(account.actor, ids["device_id"])[0].id),
 }
 
@@ -180,6 +183,14 @@ def make_device(actor: Actor, **fields: Any) -> dict[str, Any]:
     number = next(_numbers)
     defaults = {"name": f"Sensor {number}", "type": "sensor", "status": "active", "heartbeat_interval": 60}
     return devices.create(actor, defaults | fields)
+
+
+def make_export(actor: Actor, *, made: bool = True) -> str:
+    """An export of the actor's own devices, whose file is there if it is `made`; its id."""
+    job_id = str(exports.create(actor, {"type": "device_report", "format": "csv"}).id)
+    if made:
+        assert run_job(job_id).status == "completed"
+    return job_id
 
 
 def make_schedule(actor: Actor, **changes: Any) -> str:

@@ -18,6 +18,9 @@ AUDITED: dict[str, tuple[str, tuple[str, ...]]] = {
     "report_schedule.created": ("schedule_id", ()),
     "report_schedule.updated": ("schedule_id", ("changes",)),
     "report_schedule.deleted": ("schedule_id", ()),
+    "export.created": ("job_id", ("type", "format")),
+    "export.downloaded": ("job_id", ("file_name",)),
+    "export.deleted": ("job_id", ()),
 }
 
 

@@ -169,6 +169,8 @@ class Settings(BaseSettings):
     streams_per_user: int = Field(5, ge=1)
     event_window: int = Field(10_000, ge=1)
     job_lease_seconds: int = Field(30, ge=3)
+    export_retention: Annotated[Duration, Field(le=30 * 86_400)] = 7 * 86_400
+    storage_reserve_mb: int = Field(1024, ge=0)
     device_inactive_after: Duration = 86_400
 
     smtp_url: SmtpAddress = ""

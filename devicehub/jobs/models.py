@@ -31,8 +31,9 @@ class JobQuerySet(TenantQuerySet):
 class Job(Document):
     """`key` makes it unique: the same effect asked for twice is one job.
 
-    A `bulk` one may take minutes. `lease` is a token of whoever works on it, good until `lease_until` by MongoDB's clock. `attempts` counts the
-    claims. A failed job that is `dead` was given up; `untold` is true until that, or that it is done, was told.
+    A `bulk` one may take minutes; of one that is `watched` it is told how it goes. `lease` is a token of whoever
+    works on it, good until `lease_until` by MongoDB's clock. `attempts` counts the claims. A failed job that is
+    `dead` was given up; `untold` is true until that, or that a watched one is done, was told.
     """
 
     meta: ClassVar[dict[str, Any]] = {"collection": "jobs", "queryset_class": JobQuerySet}

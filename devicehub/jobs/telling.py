@@ -35,10 +35,15 @@ def ended(row: Mapping[str, Any]) -> None:
 
     The event has the same id then, that of the last attempt, so that what follows from it follows once.
     """
-    job_id, status = str(row["_id"]), row["status"]
-    progressed(row, status, row.get("progress"))
-    facts = {"job_id": job_id, "name": row["name"]}
-    last_attempt = clock.rfc3339(row["started_at"])
-    told = Event(f"job.{status}", askers.teller(row), facts, id=f"job.{status}:{job_id}:{last_attempt}")
-    events.tell(told)
+    progressed(row, row["status"], row.get("progress"))
+    if row["status"] == "completed":
+        _tell("job.completed", row)
+    else:
+        _tell("job.failed", row)
     claims.jobs().update_one({"_id": row["_id"], "untold": True}, {"$unset": {"untold": ""}})
+
+
+def _tell(name: str, row: Mapping[str, Any]) -> None:
+    job_id, last_attempt = str(row["_id"]), clock.rfc3339(row["started_at"])
+    facts = {"job_id": job_id, "name": row["name"]}
+    events.tell(Event(name, askers.teller(row), facts, id=f"{name}:{job_id}:{last_attempt}"))

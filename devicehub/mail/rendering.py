@@ -60,6 +60,16 @@ KINDS = {
         "In {{ organizationName }}.",
         "You get this because they are yours, or you chose to be told of all; your preferences turn it off.",
     ),
+    "export_ready": Kind(
+        "Your export is ready: {{ fileName }}",
+        "{{ amount }}, {{ size }}.",
+        "You get this because you asked for it; your preferences turn such mails off.",
+    ),
+    "report": Kind(
+        "{{ title | truncate(60, true) }} is ready",
+        "{{ amount }}, {{ size }}.",
+        "You get this because you have planned it; your preferences turn such mails off.",
+    ),
     "email_change": Kind(
         "Confirm your new address for DeviceHub",
         "Nothing changes until you do.",

@@ -25,7 +25,8 @@ minute in all: it signs up, logs in, changes and forgets its password.)
 
 A run skips the stream of live events, because it never ends: to send it by hand, give the variable `listen` any
 value. It skips as well what takes something that it cannot know, until you give it to the variable of that name:
-the id of another session of yours, of a notification or of a job, and of a device to be told of when it is offline
+the id of another session of yours, of a notification or of a job, of an export that waits to be made and of one
+that is made (which it is depends on how fast your worker is), and of a device to be told of when it is offline
 (the run has deleted its own by then); a new address, and what is mailed: the code for a forgotten password, and
 the tokens for a new address and of an invitation; and leaving an organization (`leave`), which its last owner
 cannot.
@@ -51,6 +52,7 @@ VARIABLES = {
     "receiptId": "",
     "apiKeyId": "",
     "scheduleId": "",
+    "exportId": "",
     "deviceId": "",
     "otherDeviceId": "",
     "sessionId": "",
@@ -63,6 +65,8 @@ VARIABLES = {
     "leave": "",
     "jobId": "",
     "notificationId": "",
+    "waitingExportId": "",
+    "doneExportId": "",
     "ruledDeviceId": "",
     "platformAdmin": "",
 }
@@ -129,9 +133,18 @@ PARTS = {
     "POST /api/auth/api-keys": Part(keeps={"apiKeyId": "id"}),
     "POST /api/reports/schedules": Part(omits=("filters",), keeps={"scheduleId": "id"}),
     "PATCH /api/reports/schedules/{schedule_id}": Part(omits=("filters",)),
+    "POST /api/export/jobs": Part(omits=("filters",), keeps={"exportId": "jobId"}),
+    "POST /api/export/jobs/{export_id}/cancel": Part(
+        needs="waitingExportId", sends={"export_id": "waitingExportId"}
+    ),
+    "GET /api/export/jobs/{export_id}/download": Part(needs="doneExportId", sends={"export_id": "doneExportId"}),
+    "DELETE /api/export/jobs/{export_id}": Part(needs="doneExportId", sends={"export_id": "doneExportId"}),
     "POST /api/devices": Part(keeps={"deviceId": "id"}),
     "POST /api/devices/batch": Part(keeps={"otherDeviceId": "items[0].device.id"}),
     "GET /api/analytics/comparison": Part(asks={"devices": "{{deviceId}},{{otherDeviceId}}"}),
+    "GET /api/devices/{device_id}/logs/export": Part(
+        asks={"from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z"}
+    ),
     "POST /api/devices/{device_id}/keys": Part(keeps={"keyId": "id"}),
 }
 FIRST_TAG = "auth"

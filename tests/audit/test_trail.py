@@ -16,7 +16,19 @@ from tests.factories import PASSWORD, Account, make_device
 
 FACTS = {
     name: f"the {name}"
-    for name in ("session_id", "token_id", "user_id", "device_id", "role", "reason", "schedule_id")
+    for name in (
+        "session_id",
+        "token_id",
+        "user_id",
+        "device_id",
+        "role",
+        "reason",
+        "schedule_id",
+        "job_id",
+        "type",
+        "format",
+        "file_name",
+    )
 }
 
 

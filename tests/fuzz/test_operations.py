@@ -36,6 +36,7 @@ from tests.factories import (
     make_account,
     make_code,
     make_device,
+    make_export,
     make_notification,
     make_schedule,
 )
@@ -44,7 +45,7 @@ from tests.fuzz.conftest import CAMPAIGN, Document
 EVERY = 6  # of the edges of a schema the suite sends one in so many, `make fuzz` all
 TAGS = {
     "audit", "jobs", "auth", "passwords", "users", "organizations", "devices", "logs", "notifications", "analytics",
-    "reports", "monitoring", "realtime",
+    "reports", "exports", "device_exports", "monitoring", "realtime",
 }  # fmt: skip
 ENDING = {
     "POST /api/auth/refresh",
@@ -65,6 +66,7 @@ CREATING = {
     "POST /api/devices/batch",
     "POST /api/devices/{device_id}/keys",
     "POST /api/reports/schedules",
+    "POST /api/export/jobs",
     "POST /api/reports/schedules/{schedule_id}/run",
 }
 # What tells how many of its parts were refused.
@@ -139,11 +141,15 @@ REAL: dict[str, Callable[[Account, Ids], str]] = {
     "job_id": lambda caller, _: jobs.enqueue("jobs.nonesuch", actor=caller.actor),
     "notification_id": lambda caller, _: make_notification(caller),
     "schedule_id": schedule,
+    "export_id": lambda caller, _: make_export(caller.actor),
 }
 # What stands in the place of these, where the others would be refused.
 REAL_FOR: dict[str, dict[str, Callable[[Account, Ids], str]]] = {
     "DELETE /api/organizations/{organization_id}": {"organization_id": spare_organization},
     "POST /api/admin/jobs/{job_id}/retry": {"job_id": cancelled_job},
+    "POST /api/export/jobs/{export_id}/cancel": {
+        "export_id": lambda caller, _: make_export(caller.actor, made=False)
+    },
 }
 
 

@@ -13,6 +13,7 @@ from devicehub.core import clock, mongo
 from devicehub.core.actor import SYSTEM, Actor
 from devicehub.devices import keys as device_keys
 from devicehub.devices import purges, sweeper
+from devicehub.exports import expiry
 from devicehub.jobs import service as jobs
 from devicehub.jobs import sweeping
 from devicehub.jobs.models import Job
@@ -33,6 +34,7 @@ from tests.factories import (
     make_account,
     make_code,
     make_device,
+    make_export,
     make_notification,
     make_schedule,
 )
@@ -65,6 +67,7 @@ OURS = (
     "notifications",
     "notification_rules",
     "report_schedules",
+    "exports",
     "system",
 )
 
@@ -125,6 +128,7 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     client.patch("/api/users/preferences", json={"mail": {"report": False}})
     use_notifications(client, account)
     use_reports(client, account)
+    use_exports(client, account)
     work(owe("invitation", user_id=account.actor.user_id))
     client.get("/dev/mail")
     for query in ("", "search=a", "role=admin", "role=admin&search=a"):
@@ -241,6 +245,32 @@ def use_notifications(client: FlaskClient, account: Any) -> None:
         offline.sweep()
     with clock.moved(timedelta(minutes=2)):
         offline.sweep()
+
+
+def use_exports(client: FlaskClient, account: Any) -> None:
+    """Every query of exports, once."""
+    device, at = make_device(account.actor)["id"], "/api/export/jobs"
+    assert client.post(f"/api/devices/{device}/logs", json={"event": "on"}).status_code == 201
+    end = clock.rfc3339(clock.now() + timedelta(minutes=1))
+    span = {"startDate": clock.rfc3339(clock.now() - timedelta(days=1)), "endDate": end}
+    for filters in ({}, {"deviceIds": [device]}, {"eventTypes": ["on"], "levels": ["info"]}):
+        body = {"type": "logs", "format": "csv", "layout": "wide", "dateRange": span, "filters": filters}
+        assert client.post(at, json=body).status_code == 202
+    run_due_jobs("exports.build")
+    run_due_jobs("exports.tell")
+    one = make_export(account.actor)
+    for path in ("", "?status=completed", "?type=logs", f"/{one}", f"/{one}/download"):
+        assert client.get(f"{at}{path}").status_code == 200
+    assert client.get("/api/export/stats").status_code == 200
+    direct = f"/api/devices/{device}/logs/export?from={span['startDate']}&to={end}"
+    assert client.get(direct).status_code == 200
+    assert client.delete(f"{at}/{one}").status_code == 204
+    waiting = make_export(account.actor, made=False)
+    assert client.post(f"{at}/{waiting}/cancel").status_code == 200
+    with clock.moved(timedelta(days=8)):
+        assert list(expiry.expire())
+    list(expiry.sweep())
+    list(expiry.forget(Job.objects(organization_id=ObjectId(account.actor.organization_id), name="exports.build")))
 
 
 def use_reports(client: FlaskClient, account: Any) -> None:

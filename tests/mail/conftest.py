@@ -19,6 +19,15 @@ from tests.mail.sink import Sink
 NOON = "2026-01-31T12:00:00.000Z"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 PLACE = {"at": NOON, "ip": "203.0.113.9", "userAgent": FIREFOX}
+FILE = {
+    "what": "logs",
+    "fileName": "logs_20260101-20260131_b8c9d2.csv",
+    "amount": "1,234,567 records",
+    "size": "81.2 MB",
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "expiresAt": NOON,
+    "jobId": "65f0a1b2c3d4e5f6a7b8c9d2",
+}
 # Every kind, with the data that whoever owes it gives.
 DATA: dict[str, dict[str, Any]] = {
     "otp": {"code": "493027", "minutes": 10},
@@ -37,6 +46,8 @@ DATA: dict[str, dict[str, Any]] = {
         "count": 3,
         "devices": [{"name": "Boiler", "lastActiveAt": NOON}, {"name": "Pump", "lastActiveAt": NOON}],
     },
+    "export_ready": FILE | {"title": ""},
+    "report": FILE | {"title": "Usage of the week"},
     "email_change": {"token": "dhe_5up3rs3cr3t", "newEmail": "ada@example.org", "minutes": 1440},
     "email_changed": {"newEmail": "a***@example.org", "at": NOON},
 }

@@ -20,6 +20,12 @@ SHOWN = {
     "refresh_reused": ["31 January 2026, 12:00 UTC", "203.0.113.9", "Firefox on Linux"],
     "invitation": ["Ada Lovelace", "Analytical Engines", "operator", "dhi_5up3rs3cr3t", "31 January 2026"],
     "device_offline": ["Analytical Engines", "Boiler", "Pump", "31 January 2026, 12:00 UTC", "and 1 more"],
+    "export_ready": ["logs_20260101-20260131_b8c9d2.csv", "1,234,567 records, 81.2 MB", "9f86d081884c7d65"],
+    "report": [
+        "Usage of the week",
+        "31 January 2026, 12:00 UTC",
+        "/api/export/jobs/65f0a1b2c3d4e5f6a7b8c9d2/download",
+    ],
     "email_change": ["http://127.0.0.1:5000/confirm-email#dhe_5up3rs3cr3t", "ada@example.org", "24 hours"],
     "email_changed": ["a***@example.org", "31 January 2026"],
 }

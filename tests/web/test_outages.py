@@ -22,7 +22,16 @@ from devicehub.core.config import Settings
 from devicehub.devices.models import Device
 from devicehub.jobs import service as jobs
 from tests.conftest import ROOT, LiveServer, Servers, free_port, wait_until
-from tests.factories import PASSWORD, Account, log_in, make_account, make_code, make_device, make_one_of_each
+from tests.factories import (
+    PASSWORD,
+    Account,
+    log_in,
+    make_account,
+    make_code,
+    make_device,
+    make_export,
+    make_one_of_each,
+)
 from tests.web.operations import Operation, operations
 from tests.web.refusals import refused
 
@@ -122,6 +131,8 @@ def prepared(operation: Operation, account: Account, ids: dict[str, str]) -> dic
         real[operation.path] = {"resetToken": resets.verify(*make_code(account.email))}
     if operation.path == "/api/admin/jobs/{job_id}/retry" and "job_id" in ids:
         jobs.cancel(SYSTEM, ids["job_id"])
+    if operation.path == "/api/export/jobs/{export_id}/cancel" and "export_id" in ids:
+        ids["export_id"] = make_export(account.actor, made=False)
     body = {"json": operation.example | real.get(operation.path, {})} if operation.takes_body else {}
     query = f"?devices={ids['device_id']},{make_device(account.actor)['id']}" if takes_two(operation, ids) else ""
     return {"method": operation.method, "url": operation.address(ids) + query, **body}

@@ -1,0 +1,57 @@
+"""A device's logs as a file, made while it is sent."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from devicehub.core.actor import Actor
+from devicehub.core.errors import InvalidInput
+from devicehub.devices import service as devices
+from devicehub.exports import service as exports
+from devicehub.exports.building import MEDIA_TYPES, layout_of
+from devicehub.exports.errors import ExportTooLarge
+from devicehub.exports.layouts import Layout
+from devicehub.logs import extracts
+from devicehub.logs.extracts import Row, Wanted
+
+MOST = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """What is sent, under which name, and what it is."""
+
+    name: str
+    media_type: str
+    parts: Iterator[bytes]
+
+
+def logs(actor: Actor, device_id: str, query: Mapping[str, Any]) -> File:
+    """Up to MOST logs of a device; raises DeviceNotFound, InvalidDateRange, ExportTooLarge or ExportTooWide.
+
+    All of them are read before the first byte is sent: whatever fails, fails in time to be told.
+    """
+    exports.check_range(query["start"], query["end"])
+    if query["layout"] == "wide" and query["format"] != "csv":
+        raise InvalidInput(errors={"layout": ["Only a CSV is wide."]})
+    device = devices.row_of(actor, device_id)
+    wanted = Wanted(
+        start=query["start"],
+        end=query["end"],
+        device_ids=[device["_id"]],
+        events=[query["event"]] if "event" in query else (),
+        levels=[query["level"]] if "level" in query else (),
+    )
+    if extracts.count(actor, wanted, at_most=MOST) > MOST:
+        raise ExportTooLarge(limit=MOST, errors={"from": [f"More than {MOST} logs from then on."]})
+    layout = layout_of(actor, wanted, query["format"], query["layout"])
+    rows = list(extracts.batches(actor, wanted))
+    name = f"logs_{query['start']:%Y%m%d}-{query['end']:%Y%m%d}_{device_id[-6:]}.{query['format']}"
+    return File(name, MEDIA_TYPES[query["format"]], _written(layout, rows))
+
+
+def _written(layout: Layout, batches: list[list[Row]]) -> Iterator[bytes]:
+    yield layout.head()
+    for batch in batches:
+        yield layout.rows(batch)
+    yield layout.tail()
