@@ -74,6 +74,8 @@ def found(document: Json, reference: str) -> Any:
 
 def example(document: Json, schema: Json) -> Any:
     """The example that a schema gives, or that the schemas within it give; raises KeyError where one gives none."""
+    if "example" in schema:
+        return schema["example"]
     if "$ref" in schema:
         return example(document, found(document, schema["$ref"]))
     if "anyOf" in schema:
@@ -83,11 +85,9 @@ def example(document: Json, schema: Json) -> Any:
         return {
             name: example(document, schema["properties"][name]) for name in schema["properties"].keys() - others
         }
-    if "example" not in schema and "enum" in schema:
+    if "enum" in schema:
         return schema["enum"][0]
-    if "example" not in schema and "items" in schema:
-        return [example(document, schema["items"])]
-    return schema["example"]
+    return [example(document, schema["items"])]
 
 
 def conforms(document: Json, value: Any, schema: Json) -> None:

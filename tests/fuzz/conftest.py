@@ -64,7 +64,7 @@ def document(live_server: LiveServer) -> Document:
                 },
                 # No schema can say which cursors we gave, nor that a range ends after it begins, nor what time it is.
                 {
-                    "include-path-regex": "/(audit|admin/jobs|presence/history|logs|usage|analytics/[a-z]+|notifications)$",
+                    "include-path-regex": "/(audit|admin/jobs|presence/history|logs|usage|analytics/[a-z]+|notifications|export|export/jobs)$",
                     "checks": statuses(["2xx", "304", "404", "412", "422"]),
                 },
                 # Of all that is wrong with a sign-up, only a role is not the caller's to choose; and a made-up

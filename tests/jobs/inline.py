@@ -21,8 +21,11 @@ def run_job(job_id: str) -> Job:
     next attempt: move the clock (`clock(5)`) and run it again.
     """
     list(doors("jobs"))
-    work.perform(job_id, give_up=_cannot)
-    job: Job = Job.objects(id=job_id).get()
+    for _ in range(1 + Job.objects(bulk=True, status="pending").count()):  # bulk jobs are done in turns
+        work.perform(job_id, give_up=_cannot)
+        job: Job = Job.objects(id=job_id).get()
+        if job.status != "pending" or job.run_at > clock.now():
+            break
     return job
 
 
