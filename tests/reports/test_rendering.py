@@ -226,6 +226,12 @@ def test_markup_in_a_name_is_drawn_as_it_was_typed() -> None:
     assert "<b>&amp;</b>" in "".join(pages_of(replace(report, tables=tables)))
 
 
+@pytest.mark.parametrize("title", ["<b>a & b", "Λειτουργία 温度", "x" * 300])
+def test_a_title_that_somebody_chose_is_drawn_as_it_was_typed(title: str) -> None:
+    [first, *_] = pages_of(report_of(1, title=title))
+    assert title.replace("温度", "\N{REPLACEMENT CHARACTER}" * 2)[:80] in first.replace("\n", "")
+
+
 def test_a_report_as_of_now_has_no_range() -> None:
     report = report_of(1, range=None, generated_at=AT + timedelta(hours=1))
     assert json.loads(written("json", report))["range"] is None
