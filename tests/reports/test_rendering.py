@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +17,7 @@ from pypdf import PdfReader
 from devicehub.reports.models import FORMATS as NAMES
 from devicehub.reports.rendering import FORMATS, pdf, xlsx
 from devicehub.reports.report import Chart, Column, Report, Row, Series, Table
+from tests.conftest import ROOT
 
 AT = datetime(2027, 1, 31, 23, 30, tzinfo=UTC)
 NASTY = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "http://example.com", 'a,"b"\r\nc', "Łódź Датчик"]
@@ -94,6 +97,18 @@ def test_it_stops_when_it_is_told_to(name: str) -> None:
 @pytest.mark.parametrize("points", [0, 1, 2, 30, 90])
 def test_charts_of_any_length_can_be_written(name: str, points: int) -> None:
     assert len(written(name, report_of(2, points))) > 50
+
+
+def test_a_process_that_only_answers_requests_does_not_carry_what_draws() -> None:
+    program = """
+import sys
+from devicehub import app
+from devicehub.features import doors
+[*doors("routes")]
+print(sorted({"reportlab", "xlsxwriter"} & {*sys.modules}))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_json_is_the_whole_report_to_be_drawn() -> None:
@@ -209,6 +224,12 @@ def test_markup_in_a_name_is_drawn_as_it_was_typed() -> None:
     report = report_of(0)
     tables = [replace(report.main, rows=lambda: iter([("<b>&amp;</b>", 1.0, None, "")]), count=1)]
     assert "<b>&amp;</b>" in "".join(pages_of(replace(report, tables=tables)))
+
+
+@pytest.mark.parametrize("title", ["<b>a & b", "Λειτουργία 温度", "x" * 300])
+def test_a_title_that_somebody_chose_is_drawn_as_it_was_typed(title: str) -> None:
+    [first, *_] = pages_of(report_of(1, title=title))
+    assert title.replace("温度", "\N{REPLACEMENT CHARACTER}" * 2)[:80] in first.replace("\n", "")
 
 
 def test_a_report_as_of_now_has_no_range() -> None:

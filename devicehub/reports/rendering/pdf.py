@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any, BinaryIO
+from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
 
 from reportlab.lib.colors import HexColor
@@ -25,6 +26,7 @@ _GAPS = 8  # points beside the text of a cell
 _PADDING = 6  # of platypus's own, within the margins
 _WEIGHTS = {"text": 3.0, "number": 1.7, "time": 2.4}
 _TITLE = ParagraphStyle("title", fontName=fonts.STRONG, fontSize=20, leading=25, textColor=HexColor(palette.INK))
+_TITLE_OF_ANY = ParagraphStyle("title of any letters", parent=_TITLE, fontName=fonts.TEXT)
 _HEADING = ParagraphStyle("heading", parent=_TITLE, fontSize=11, leading=16, spaceBefore=14, spaceAfter=4)
 _FAINT = ParagraphStyle("faint", fontName=fonts.TEXT, fontSize=9, leading=13, textColor=HexColor(palette.FAINT))
 _GRID: Sequence[tuple[Any, ...]] = [
@@ -45,7 +47,7 @@ _GRID: Sequence[tuple[Any, ...]] = [
 def write(report: Report, out: BinaryIO, progress: Callable[[int], None]) -> int:
     """Write the report; returns how many rows of its main table are in it, which are 2000 at most."""
     fonts.register()
-    story: list[Flowable] = [Paragraph(report.title, _TITLE)]
+    story: list[Flowable] = [_title(report.title)]
     story += [Paragraph(sentence, _FAINT) for sentence in sentences(report)]
     first, *others = report.tables
     if first is not report.main:
@@ -60,6 +62,12 @@ def write(report: Report, out: BinaryIO, progress: Callable[[int], None]) -> int
             story.append(Paragraph(_left_out(left), _FAINT))
     _document(report, out).build(story, onFirstPage=_foot(report), onLaterPages=_foot(report))
     return len(kept)
+
+
+def _title(text: str) -> Paragraph:
+    """Somebody may have chosen it: it is no markup, and Helvetica does not have every letter."""
+    style = _TITLE if text.isascii() else _TITLE_OF_ANY
+    return Paragraph(escape(fonts.legible(text)), style)
 
 
 def _left(table: Table, kept: Sequence[Row], rest: Iterator[Row]) -> int:
@@ -124,7 +132,9 @@ def _foot(report: Report) -> Callable[[Any, Any], None]:
         canvas.saveState()
         canvas.setFont(fonts.TEXT, SIZE)
         canvas.setFillColor(HexColor(palette.FAINT))
-        canvas.drawString(MARGIN, MARGIN / 2, f"DeviceHub \N{MIDDLE DOT} {report.title}")
+        canvas.drawString(
+            MARGIN, MARGIN / 2, fonts.fitted(f"DeviceHub \N{MIDDLE DOT} {report.title}", WIDTH * 0.8, SIZE)
+        )
         canvas.drawRightString(A4[0] - MARGIN, MARGIN / 2, f"Page {document.page}")
         canvas.restoreState()
 

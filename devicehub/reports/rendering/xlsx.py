@@ -20,7 +20,6 @@ from devicehub.reports.report import Column, Report, Row, Table
 
 OPTIONS = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
 MOST_ROWS = 1_000_000  # of a sheet; Excel has room for 1 048 576
-LONGEST_TEXT = 32_767
 WIDTHS = {"text": 24, "number": 14, "time": 20}
 
 
@@ -85,7 +84,7 @@ class Writer:
             if isinstance(cell, datetime):
                 sheet.write_datetime(number, place, cell.astimezone(self._zone).replace(tzinfo=None), self._time)
             elif isinstance(cell, str):
-                sheet.write_string(number, place, cell[:LONGEST_TEXT])
+                sheet.write_string(number, place, cell)
             elif cell is not None:
                 sheet.write_number(number, place, cell)
 
