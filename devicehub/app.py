@@ -25,6 +25,8 @@ from devicehub.organizations import service as organizations
 from devicehub.realtime import ends, hub, manager, rounds
 from devicehub.realtime import service as realtime
 from devicehub.web import errors, hooks, identity, limits, openapi, paths
+from devicehub.webhooks import draining
+from devicehub.webhooks import hearing as webhooks
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +60,7 @@ def create_app(settings: Settings) -> Flask:
         door.register(socketio)
     app.wsgi_app = hooks.in_front(app.wsgi_app)  # type: ignore[assignment, method-assign]
     events.attach(trail.hear, realtime.relay, ends.relay, hearing.hear, reacting.to(reactions.ON))
+    events.attach_keepers(webhooks.hear)
     return app
 
 
@@ -96,6 +99,7 @@ def _duties() -> tuple[Duty, ...]:
     return (
         sweeper.duty(),
         offline.duty(),
+        *draining.duties(),
         Duty("job-sweeper", sweeping.sweep, every=5, lease=15),
         Duty("job-scheduler", scheduler.step, every=5, lease=15),
     )

@@ -13,7 +13,9 @@ ON: Mapping[str, tuple[str, ...]] = {
         "devices.purge_organization",
         "logs.purge_organization",
         "notifications.purge_organization",
+        "webhooks.purge_organization",
     ),
+    "webhook.deleted": ("webhooks.purge",),
 }
 
 # At these times (minute, hour, day, month, weekday; UTC), these jobs. Times missed while all was down are made up

@@ -24,6 +24,7 @@ from devicehub.organizations import service as organizations
 from devicehub.organizations.models import Member, Organization
 from devicehub.users.models import User
 from devicehub.web import identity
+from devicehub.webhooks import service as webhooks
 
 app: Flask = None  # type: ignore[assignment]  # set by conftest.py: tokens are signed by the application
 PASSWORD = "correct horse battery"
@@ -119,6 +120,8 @@ MAKE: dict[str, Callable[[Account, Ids], str]] = {
     "session_id": lambda account, _: str(account.actor.session_id),
     "job_id": lambda account, _: jobs.enqueue("jobs.nonesuch", actor=account.actor),
     "notification_id": lambda account, _: make_notification(account),
+    "webhook_id": lambda account, _: make_webhook(account.actor),
+    "delivery_id": lambda account, ids: str(webhooks.ping(account.actor, ids["webhook_id"]).id),
     "key_id": lambda account, ids: str(device_keys.create(account.actor, ids["device_id"])[0].id),
 }
 
@@ -178,6 +181,12 @@ def make_device(actor: Actor, **fields: Any) -> dict[str, Any]:
     number = next(_numbers)
     defaults = {"name": f"Sensor {number}", "type": "sensor", "status": "active", "heartbeat_interval": 60}
     return devices.create(actor, defaults | fields)
+
+
+def make_webhook(actor: Actor) -> str:
+    """A webhook of the actor's organization that leads nowhere; its id."""
+    made, _ = webhooks.create(actor, url="https://hooks.example.invalid/", events=["device.created"])
+    return str(made.id)
 
 
 def make_device_key(actor: Actor, device_id: str) -> str:

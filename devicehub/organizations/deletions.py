@@ -23,7 +23,7 @@ from devicehub.organizations.models import Deletion, Organization
 from devicehub.users import service as users
 
 # The features that have something to delete.
-PARTS = ("organizations", "auth", "devices", "logs", "notifications")
+PARTS = ("organizations", "auth", "devices", "logs", "notifications", "webhooks")
 LOOKED_AFTER = timedelta(minutes=1)
 
 
