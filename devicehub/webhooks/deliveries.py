@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ReturnDocument
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 
@@ -133,12 +132,12 @@ def get(actor: Actor, webhook_id: ObjectId, delivery_id: str) -> Delivery:
 
 def replay(actor: Actor, webhook_id: ObjectId, delivery_id: str) -> Delivery:
     """Send one once more, whatever became of it, with all its attempts before it; raises DeliveryNotFound."""
-    wanted = {"_id": get(actor, webhook_id, delivery_id).id, "webhook_id": webhook_id}
-    row = rows().find_one_and_update(wanted, _anew(), return_document=ReturnDocument.AFTER)
-    if row is None:
+    delivery: Delivery | None = (
+        _of(actor, webhook_id).filter(id=ids.parse(delivery_id)).modify(new=True, __raw__=_anew())
+    )
+    if delivery is None:
         raise DeliveryNotFound(delivery_id=delivery_id)
     claims.mark([webhook_id])
-    delivery: Delivery = Delivery._from_son(row)
     return delivery
 
 

@@ -7,7 +7,7 @@ exports wait for whoever does not answer.
 
 import threading
 import time
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
@@ -86,22 +86,20 @@ def _send(webhook: Row) -> int:
             present, delivery = claims.still(webhook), deliveries.next_of(webhook["_id"])
             if present is None or delivery is None or delivery["due_at"] > clock.now():
                 break
-            outcome = _attempt(sender, present, delivery, clock.now())
+            outcome = _attempt(sender, present, delivery)
             failed = 0 if outcome.is_success else failed + 1
     return failed
 
 
-def _attempt(sender: Sender, webhook: Row, delivery: Row, at: datetime) -> Outcome:
-    body = delivery["body"]
+def _attempt(sender: Sender, webhook: Row, delivery: Row) -> Outcome:
+    event_id, body = delivery["event_id"], delivery["body"]
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "DeviceHub-Webhooks/1",
-        **signing.headers(webhook, delivery["event_id"], body, at),
+        **signing.headers(webhook, event_id, body),
     }
     outcome = sender.post(webhook["url"], headers, body)
     deliveries.note(delivery, outcome)
     failing.note(webhook, outcome)
-    log.info(
-        "webhook.attempted", status_code=outcome.status_code, error=outcome.error, event_id=delivery["event_id"]
-    )
+    log.info("webhook.attempted", event_id=event_id, status_code=outcome.status_code, error=outcome.error)
     return outcome

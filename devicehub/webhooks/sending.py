@@ -18,10 +18,13 @@ from functools import cache
 from typing import Any
 
 import httpcore
+import structlog
 
 from devicehub.core import clock
 from devicehub.webhooks import addresses
 from devicehub.webhooks.addresses import AddressRefused, NameUnknown
+
+log = structlog.get_logger(__name__)
 
 PATIENCE_S = 10.0
 MOST_READ = 1024
@@ -75,10 +78,7 @@ class Sender:
             with self._pool.stream("POST", url, headers=asked, content=body.encode()) as response:
                 return _outcome(response, begun)
         except Exception as error:
-            word = next((word for kinds, word in _WORDS if isinstance(error, kinds)), None)
-            if word is None:
-                raise
-            return Outcome(_since(begun), error="tls_failed" if _is_of_tls(error) else word)
+            return Outcome(_since(begun), error=_word(error))
 
 
 @cache
@@ -101,6 +101,15 @@ def _outcome(response: httpcore.Response, begun: float) -> Outcome:
         retry_after_s=_retry_after(response) if response.status in (429, 503) else None,
     )
     return outcome if outcome.is_success else replace(outcome, error="bad_status")
+
+
+def _word(error: Exception) -> str:
+    """What is told of a failure; one that nobody thought of is ours to look into, and must not stop the rest."""
+    word = next((word for kinds, word in _WORDS if isinstance(error, kinds)), None)
+    if word is None:
+        log.error("webhook.unforeseen", exc_info=error)
+        return "unforeseen"
+    return "tls_failed" if _is_of_tls(error) else word
 
 
 def _since(begun: float) -> int:
@@ -140,11 +149,14 @@ class _Backend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
+        """Each address has its share of the time: one that swallows all is not the end of the others."""
         failure: Exception = httpcore.ConnectTimeout()
-        for address in addresses.resolve(host, port):
+        found = addresses.resolve(host, port)
+        for number, address in enumerate(found):
+            share = self.left(httpcore.ConnectTimeout) / (len(found) - number)
             try:
-                stream = super().connect_tcp(address, port, self.left(httpcore.ConnectTimeout))
-            except httpcore.ConnectError as error:
+                stream = super().connect_tcp(address, port, share)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
             else:
                 return _Stream(stream, self)

@@ -7,7 +7,7 @@ database alone signs nothing. When the server's secret is changed, each webhook'
 import base64
 import hashlib
 import hmac
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from devicehub.auth import proofs
@@ -22,13 +22,14 @@ def secret(webhook_id: object, salt: str) -> str:
     return PREFIX + base64.b64encode(_key(webhook_id, salt)).decode()
 
 
-def headers(webhook: dict[str, Any], event_id: str, body: str, at: datetime) -> dict[str, str]:
+def headers(webhook: dict[str, Any], event_id: str, body: str) -> dict[str, str]:
     """What a delivery says of itself, and proves; with two signatures while the former secret is still good."""
-    timestamp, salts = str(int(at.timestamp())), [webhook["salt"]]
-    if webhook.get("former_until") is not None and webhook["former_until"] > clock.now():
+    moment, salts = clock.now(), [webhook["salt"]]
+    if webhook.get("former_until") is not None and webhook["former_until"] > moment:
         salts.append(webhook["former_salt"])
+    timestamp = str(int(moment.timestamp()))
     signed = f"{event_id}.{timestamp}.{body}".encode()
-    signatures = [_signature(_key(webhook["_id"], salt), signed) for salt in salts]
+    signatures = [signature(_key(webhook["_id"], salt), signed) for salt in salts]
     return {
         "webhook-id": event_id,
         "webhook-timestamp": timestamp,
@@ -41,5 +42,6 @@ def _key(webhook_id: object, salt: str) -> bytes:
     return base64.urlsafe_b64decode(mac + "=" * (-len(mac) % 4))
 
 
-def _signature(key: bytes, signed: bytes) -> str:
+def signature(key: bytes, signed: bytes) -> str:
+    """One proof that whoever signed has the key, under the version of the scheme."""
     return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()

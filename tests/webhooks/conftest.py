@@ -1,9 +1,12 @@
 """A receiver: a real HTTP server on the loopback, whose answers a test chooses."""
 
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -36,6 +39,7 @@ class Receiver:
     server: ThreadingHTTPServer
     got: list[Got] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=lambda: [(204, {}, b"")])
+    before_answering: Callable[[], Any] = lambda: None
 
     @property
     def port(self) -> int:
@@ -66,6 +70,7 @@ def serve(address: str = "127.0.0.1", port: int = 0) -> Receiver:
             raw = self.rfile.read(int(self.headers["Content-Length"]))
             named = {name.lower(): value for name, value in self.headers.items()}
             receiver.got.append(Got(self.path, named, raw))
+            receiver.before_answering()
             status, headers, body = receiver.answer()
             self.send_response(status)
             for name, value in headers.items():
@@ -110,6 +115,35 @@ def listen(client: FlaskClient, private: None, receiver: Receiver) -> Callable[.
         return made
 
     return make
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A key, and a certificate for hooks.example.com and localhost that it has signed itself."""
+    path, own = tmp_path / "server.pem", tmp_path / "certificate.pem"
+    names = "subjectAltName=DNS:hooks.example.com,DNS:localhost"
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "1",
+        "-subj",
+        "/CN=hooks.example.com",
+    ]
+    subprocess.run([*command, "-addext", names, "-keyout", path, "-out", own], check=True, capture_output=True)
+    path.write_text(path.read_text() + own.read_text())
+    return path
+
+
+def speak_tls(receiver: Receiver, certificate: Path) -> None:
+    """From now on."""
+    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    served.load_cert_chain(certificate)
+    receiver.server.socket = served.wrap_socket(receiver.server.socket, server_side=True)
 
 
 def drain() -> int:

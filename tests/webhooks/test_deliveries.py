@@ -24,7 +24,7 @@ from devicehub.devices.models import Device
 from devicehub.notifications import service as notifications
 from devicehub.organizations import deletions
 from devicehub.organizations import service as organizations
-from devicehub.webhooks import claims, deliveries, draining, failing, hearing
+from devicehub.webhooks import claims, deliveries, draining, failing, hearing, signing
 from devicehub.webhooks.models import Delivery, Webhook
 from tests.conftest import ROOT, Servers, wait_until
 from tests.factories import Account, log_in, make_account, make_device, make_notification
@@ -61,6 +61,16 @@ def sign_in(client: FlaskClient, account: Account) -> None:
 def listed(client: FlaskClient, webhook: dict[str, Any], query: str = "") -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = client.get(f"{PATH}/{webhook['id']}/deliveries{query}").json["items"]
     return found
+
+
+def test_a_signature_is_that_of_the_specification() -> None:
+    """By its own example, which a receiver of ours has to believe, too."""
+    key, body = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), b'{"test": 2432232314}'
+    expected = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+    event_id, timestamp = "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330"
+    assert signing.signature(key, f"{event_id}.{timestamp}.".encode() + body) == expected
+    headers = {"webhook-id": event_id, "webhook-timestamp": timestamp, "webhook-signature": expected}
+    assert verified(Got("/", headers, body), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 
 
 def test_what_happened_is_told_and_proven(

@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ import pytest
 
 from devicehub.webhooks import addresses, sending
 from devicehub.webhooks.sending import Outcome, Sender
-from tests.webhooks.conftest import Receiver, serve
+from tests.webhooks.conftest import Receiver, serve, speak_tls
 
 pytestmark = pytest.mark.usefixtures("app")
 PUBLIC, OTHER_PUBLIC = "8.8.8.8", "2606:4700::1111"
@@ -197,25 +196,11 @@ def test_what_is_no_answer_is_a_failure_with_a_word(said: bytes) -> None:
         assert post(f"http://127.0.0.1:{port}/").error == "connection_lost"
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A key and a certificate for hooks.example.com that it has signed itself."""
-    path = tmp_path / "server.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-keyout", path,
-               "-out", tmp_path / "cert.pem", "-subj", "/CN=hooks.example.com",
-               "-addext", "subjectAltName=DNS:hooks.example.com"]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True)
-    path.write_text(path.read_text() + (tmp_path / "cert.pem").read_text())
-    return path
-
-
 @pytest.mark.usefixtures("private")
 def test_tls_proves_the_name_and_not_the_address(
     names: Any, receiver: Receiver, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    served.load_cert_chain(certificate)
-    receiver.server.socket = served.wrap_socket(receiver.server.socket, server_side=True)
+    speak_tls(receiver, certificate)
     names(["127.0.0.1"])
     assert post(f"https://hooks.example.com:{receiver.port}/").error == "tls_failed"  # nobody vouches for it
     trusting = ssl.create_default_context(cafile=str(certificate))
