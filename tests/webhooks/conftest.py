@@ -11,9 +11,11 @@ from typing import Any
 
 import orjson
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from devicehub.webhooks import claims, draining
+from tests.conftest import holding
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -87,6 +89,13 @@ def serve(address: str = "127.0.0.1", port: int = 0) -> Receiver:
     receiver = Receiver(server)
     threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
     return receiver
+
+
+@pytest.fixture(autouse=True)
+def by_hand(app: Flask) -> Iterator[None]:
+    """What is due is sent by the test alone, and not by a server that another test has started."""
+    with holding("webhooks", "tests"):
+        yield
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from devicehub.core.config import Settings
 from devicehub.webhooks.models import Delivery
-from tests.conftest import ROOT, holding, named, wait_until
+from tests.conftest import ROOT, named, wait_until
 from tests.factories import Account, make_device
 from tests.webhooks.conftest import Receiver, drain, speak_tls
 
@@ -34,7 +34,7 @@ while True:
 
 @pytest.fixture
 def sending(app: Any, settings: Settings) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Start a process that sends what is due, and keep other tests' servers from it."""
+    """Start a process that sends what is due."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(**environment: str) -> subprocess.Popen[bytes]:
@@ -42,8 +42,7 @@ def sending(app: Any, settings: Settings) -> Iterator[Callable[..., subprocess.P
         started.append(subprocess.Popen([sys.executable, "-c", PROGRAM], cwd=ROOT, env=env))
         return started[-1]
 
-    with holding("webhooks", "tests"):
-        yield start
+    yield start
     for process in started:
         process.kill()
         process.wait(10)
