@@ -10,22 +10,27 @@ from devicehub.users import preferences
 from devicehub.webhooks import deliveries
 from devicehub.webhooks.claims import Row
 from devicehub.webhooks.listening import Listener, listeners
-from devicehub.webhooks.messages import Message, messages
+from devicehub.webhooks.messages import Message, is_told, messages
 
 
 def hear(events: Sequence[Event]) -> None:
     """Write a delivery for each webhook that listens to what happened; told twice, once."""
-    told = defaultdict[str, list[Message]](list)
+    told = defaultdict[str, list[Event]](list)
     for event in events:
-        for message in messages(event):
-            told[message.organization_id].append(message)
+        if is_told(event):
+            told[event.actor.organization_id].append(event)
     deliveries.owe([draft for organization_id in told for draft in _owed(organization_id, told[organization_id])])
 
 
-def _owed(organization_id: str, told: Sequence[Message]) -> list[Row]:
+def _owed(organization_id: str, told: Sequence[Event]) -> list[Row]:
     listening = listeners(organization_id)
+    if not listening:
+        return []
     return [
-        deliveries.drafted(webhook_id, message) for message in told for webhook_id in _told_of(message, listening)
+        deliveries.drafted(webhook_id, message)
+        for event in told
+        for message in messages(event)
+        for webhook_id in _told_of(message, listening)
     ]
 
 

@@ -65,10 +65,13 @@ class Message:
         return wire.dumps(told).decode()
 
 
+def is_told(event: Event) -> bool:
+    """Whether an event is one that webhooks may listen to."""
+    return event.name in _TOLD and bool(event.actor.organization_id)
+
+
 def messages(event: Event) -> Iterator[Message]:
-    """What webhooks are told of an event: nothing, one thing, or of a device's presence two."""
-    if event.name not in _TOLD or not event.actor.organization_id:
-        return
+    """What webhooks are told of an event that is told: one thing, or of a device's presence two."""
     data = {camel(name): _shown(event.data[name]) for name in _TOLD[event.name] if name in event.data}
     for kind in _kinds(event):
         yield Message(_id(event, kind), kind, event.actor.organization_id, event.at, data)
