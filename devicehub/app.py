@@ -26,6 +26,8 @@ from devicehub.realtime import ends, hub, manager, rounds
 from devicehub.realtime import service as realtime
 from devicehub.reports import due
 from devicehub.web import errors, hooks, identity, limits, openapi, paths
+from devicehub.webhooks import draining
+from devicehub.webhooks import hearing as webhooks
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +61,7 @@ def create_app(settings: Settings) -> Flask:
         door.register(socketio)
     app.wsgi_app = hooks.in_front(app.wsgi_app)  # type: ignore[assignment, method-assign]
     events.attach(trail.hear, realtime.relay, ends.relay, hearing.hear, reacting.to(reactions.ON))
+    events.attach_keepers(webhooks.hear)
     return app
 
 
@@ -98,6 +101,7 @@ def _duties() -> tuple[Duty, ...]:
         sweeper.duty(),
         offline.duty(),
         due.duty(),
+        *draining.duties(),
         Duty("job-sweeper", sweeping.sweep, every=5, lease=15),
         Duty("job-scheduler", scheduler.step, every=5, lease=15),
     )

@@ -16,6 +16,7 @@ FEATURES = (
     "devices",
     "logs",
     "notifications",
+    "webhooks",
     "analytics",
     "reports",
     "exports",

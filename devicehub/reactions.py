@@ -18,9 +18,11 @@ ON: Mapping[str, tuple[str, ...]] = {
         "devices.purge_organization",
         "logs.purge_organization",
         "notifications.purge_organization",
+        "webhooks.purge_organization",
         "reports.purge_organization",
         "exports.purge_organization",
     ),
+    "webhook.deleted": ("webhooks.purge",),
     "job.completed": ("exports.tell",),
     "job.failed": ("exports.tell",),
 }

@@ -45,7 +45,7 @@ SECRETS = {
 # The limits have tests of their own; everywhere else they would only be in the way.
 NO_LIMITS = {
     f"{name}_rate_limit": "1000000 per minute"
-    for name in ("auth", "refresh", "device", "ingest", "analytics", "export", "invitation", "general")
+    for name in ("auth", "refresh", "device", "ingest", "analytics", "export", "invitation", "webhook", "general")
 } | {"sockets_per_user": "1000", "streams_per_user": "1000"}
 
 

@@ -26,6 +26,7 @@ from devicehub.organizations.models import Member, Organization
 from devicehub.reports import schedules
 from devicehub.users.models import User
 from devicehub.web import identity
+from devicehub.webhooks import service as webhooks
 from tests.jobs.inline import run_job
 
 app: Flask = None  # type: ignore[assignment]  # set by conftest.py: tokens are signed by the application
@@ -124,6 +125,8 @@ MAKE: dict[str, Callable[[Account, Ids], str]] = {
     "notification_id": lambda account, _: make_notification(account),
     "schedule_id": lambda account, _: make_schedule(account.actor),
     "export_id": lambda account, _: make_export(account.actor),
+    "webhook_id": lambda account, _: make_webhook(account.actor),
+    "delivery_id": lambda account, ids: str(webhooks.ping(account.actor, ids["webhook_id"]).id),
     "key_id": lambda account, ids: str(device_keys.create(account.actor, ids["device_id"])[0].id),
 }
 
@@ -207,6 +210,12 @@ def make_schedule(actor: Actor, **changes: Any) -> str:
         "enabled": True,
     }
     return str(schedules.create(actor, fields | changes).id)
+
+
+def make_webhook(actor: Actor) -> str:
+    """A webhook of the actor's organization that leads nowhere; its id."""
+    made, _ = webhooks.create(actor, url="https://hooks.example.invalid/", events=["device.created"])
+    return str(made.id)
 
 
 def make_device_key(actor: Actor, device_id: str) -> str:

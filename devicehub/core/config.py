@@ -159,6 +159,7 @@ class Settings(BaseSettings):
     export_rate_limit: PerHour = "10 per hour"
     web_concurrency: int = Field(1, ge=1)
     invitation_rate_limit: PerHour = "30 per hour"
+    webhook_rate_limit: PerMinute = "10 per minute"
     general_rate_limit: PerMinute = "200 per minute"
 
     cache_devices_ttl: int = Field(1800, ge=1)
@@ -176,6 +177,8 @@ class Settings(BaseSettings):
     smtp_url: SmtpAddress = ""
     mail_from: Sender = "DeviceHub <no-reply@localhost>"
     public_url: WebAddress = ""
+
+    webhook_allow_private: bool = False
 
     @model_validator(mode="after")
     def _refuse_what_is_unsafe(self) -> Self:

@@ -1,14 +1,17 @@
 """`emit`: say that something happened, after it was written. What listens hears it here and nowhere else."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import structlog
 
-from devicehub.core import clock, crypto
+from devicehub.core import clock, crypto, mongo
 from devicehub.core.actor import Actor
+from devicehub.core.errors import DatabaseUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -28,12 +31,20 @@ class Event:
 
 
 Sink = Callable[[Event], None]
+Keeper = Callable[[Sequence[Event]], None]
 _sinks: list[Sink] = []
+_keepers: list[Keeper] = []
+_together: ContextVar[list[Event] | None] = ContextVar("events_together", default=None)
 
 
 def attach(*sinks: Sink) -> None:
     """Set who listens, in this order, replacing whoever did; `app.py` does it once."""
     _sinks[:] = sinks
+
+
+def attach_keepers(*keepers: Keeper) -> None:
+    """Set who hears events after the sinks, and many at once where they are told `together`."""
+    _keepers[:] = keepers
 
 
 def emit(name: str, actor: Actor, /, **data: Any) -> None:
@@ -50,3 +61,35 @@ def tell(event: Event) -> None:
             log.exception(
                 "event.sink_failed", event_name=event.name, sink=getattr(sink, "__qualname__", repr(sink))
             )
+    waiting = _together.get()
+    if waiting is None:
+        _keep([event], must=False)
+    else:
+        waiting.append(event)
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Let keepers hear what is told in this block at its end, all at once.
+
+    Raises the absence of a database they needed: whoever tells numbered things leaves them untold, and they are
+    told again.
+    """
+    waiting: list[Event] = []
+    token = _together.set(waiting)
+    try:
+        yield
+    finally:
+        _together.reset(token)
+    if waiting:
+        _keep(waiting, must=True)
+
+
+def _keep(told: Sequence[Event], *, must: bool) -> None:
+    for keep in _keepers:
+        try:
+            keep(told)
+        except Exception as error:
+            if must and (isinstance(error, DatabaseUnavailable) or mongo.is_outage(error)):
+                raise
+            log.exception("event.keeper_failed", event_names=sorted({event.name for event in told}))

@@ -6,7 +6,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from devicehub.core import clock, ids, metrics
+from devicehub.core import clock, events, ids, metrics
 from devicehub.core.actor import Actor
 from devicehub.core.errors import Conflict, DeviceHubError
 from devicehub.core.events import emit
@@ -101,7 +101,7 @@ def _tell(signals: Mapping[int, Signal], heard: Mapping[int, Row], before: Mappi
         Counter(signals[index].actor.organization_id for index in heard if signals[index].kind == "heartbeat")
     )
     told = dict[ObjectId, int]()
-    with realtime.together():
+    with events.together(), realtime.together():
         for index, row in heard.items():
             actor = signals[index].actor
             if row["_id"] in changed:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import structlog
 from bson import ObjectId
 
-from devicehub.core import clock, metrics
+from devicehub.core import clock, events, metrics
 from devicehub.core.actor import Actor
 from devicehub.core.duties import Duty
 from devicehub.devices import presence, states
@@ -58,7 +58,7 @@ def _untold() -> list[Row]:
 
 def _tell(rows: list[Row]) -> None:
     states.record(rows)
-    with realtime.together():
+    with events.together(), realtime.together():
         for row in rows:
             for transition in row["untold"]:
                 states.tell(_nobody(row["organization_id"]), row, transition)

@@ -68,6 +68,8 @@ VARIABLES = {
     "waitingExportId": "",
     "doneExportId": "",
     "ruledDeviceId": "",
+    "webhookId": "",
+    "deliveryId": "",
     "platformAdmin": "",
 }
 HEADERS = {"Idempotency-Key": "{{$guid}}"}
@@ -121,6 +123,8 @@ PARTS = {
     "PATCH /api/notifications/rules/{device_id}": Part(
         needs="ruledDeviceId", sends={"device_id": "ruledDeviceId"}
     ),
+    "POST /api/webhooks": Part(keeps={"webhookId": "id"}),
+    "POST /api/webhooks/{webhook_id}/test": Part(keeps={"deliveryId": "id"}),
     "POST /api/organizations": Part(keeps={"organizationId": "id"}),
     "DELETE /api/organizations/{organization_id}": Part(keeps={"receiptId": "receiptId"}),
     "GET /api/organizations/deletions/{receipt_id}": Part(late=True),

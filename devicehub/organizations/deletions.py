@@ -23,7 +23,7 @@ from devicehub.organizations.models import Deletion, Organization
 from devicehub.users import service as users
 
 # The features that have something to delete.
-PARTS = ("organizations", "auth", "devices", "logs", "notifications", "reports", "exports")
+PARTS = ("organizations", "auth", "devices", "logs", "notifications", "webhooks", "reports", "exports")
 LOOKED_AFTER = timedelta(minutes=1)
 
 

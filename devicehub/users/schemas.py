@@ -7,7 +7,7 @@ from marshmallow import fields, validate
 from devicehub.mail.schemas import MailPreferencesPatchSchema, MailPreferencesSchema
 from devicehub.users.models import IN_APP_FIXED, IN_APP_KINDS, ROLES, WHOSE_DEVICES
 from devicehub.web.fields import Flag, Text, Timestamp
-from devicehub.web.schemas import PageQuerySchema, Schema, envelope
+from devicehub.web.schemas import PageQuerySchema, Schema, camel, envelope
 
 
 class UserSchema(Schema):
@@ -44,6 +44,14 @@ InAppPreferencesPatchSchema = Schema.from_dict(
     _in_app(required=False) | _fixed(), name="InAppPreferencesPatchSchema"
 )
 
+
+def _webhooks(*, required: bool) -> dict[str, fields.Field[Any]]:
+    return {kind: Flag(required=required, metadata={"example": False}) for kind in (*IN_APP_KINDS, *IN_APP_FIXED)}
+
+
+WebhookPreferencesSchema = Schema.from_dict(_webhooks(required=True), name="WebhookPreferencesSchema")
+WebhookPreferencesPatchSchema = Schema.from_dict(_webhooks(required=False), name="WebhookPreferencesPatchSchema")
+
 _MAIL = {
     "description": "Which mails are sent; those that concern the safety of the account always are.",
     "example": {"invitation": True, "exportReady": True, "deviceOffline": False, "report": True},
@@ -56,7 +64,12 @@ _IN_APP = {
         "exportReady": True,
         "exportFailed": True,
         "report": False,
+        "webhook": True,
     },
+}
+_WEBHOOKS = {
+    "description": "Which of them are also told to webhooks of the organization that listen.",
+    "example": {"deviceOffline": True},
 }
 
 
@@ -69,6 +82,11 @@ def _offline_devices(*, required: bool) -> fields.String:
 class PreferencesSchema(Schema):
     mail = fields.Nested(MailPreferencesSchema, required=True, metadata=_MAIL)
     in_app = fields.Nested(InAppPreferencesSchema, required=True, metadata=_IN_APP)
+    webhooks = fields.Nested(
+        WebhookPreferencesSchema,
+        required=True,
+        metadata=_WEBHOOKS | {"example": dict.fromkeys(map(camel, (*IN_APP_KINDS, *IN_APP_FIXED)), False)},
+    )
     offline_devices = _offline_devices(required=True)
 
 
@@ -77,12 +95,14 @@ class PreferencesPutSchema(Schema):
 
     mail = fields.Nested(MailPreferencesSchema, required=True, metadata=_MAIL)
     in_app = fields.Nested(InAppPreferencesSchema, metadata=_IN_APP)
+    webhooks = fields.Nested(WebhookPreferencesPatchSchema, metadata=_WEBHOOKS)
     offline_devices = _offline_devices(required=False)
 
 
 class PreferencesPatchSchema(Schema):
     mail = fields.Nested(MailPreferencesPatchSchema, metadata={"example": {"deviceOffline": False}})
     in_app = fields.Nested(InAppPreferencesPatchSchema, metadata={"example": {"report": False}})
+    webhooks = fields.Nested(WebhookPreferencesPatchSchema, metadata=_WEBHOOKS)
     offline_devices = _offline_devices(required=False)
 
 

@@ -8,7 +8,9 @@ from flask import current_app, request
 from devicehub.core.actor import Actor, Role, Scope
 from devicehub.core.errors import Forbidden, InsufficientRole, InsufficientScope
 
-LimitClass = Literal["auth", "refresh", "device", "ingest", "analytics", "export", "general", "invitation", "none"]
+LimitClass = Literal[
+    "auth", "refresh", "device", "ingest", "analytics", "export", "general", "invitation", "webhook", "none"
+]
 
 
 class KeyNotAccepted(Forbidden):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pymongo.errors import AutoReconnect
 
 from devicehub.core import events
 from devicehub.core.actor import Actor
@@ -59,3 +60,48 @@ def test_an_event_cannot_be_changed_by_who_hears_it(sinks: Any) -> None:
     events.emit("device.created", ADA)
     with pytest.raises(AttributeError):
         heard[0].name = "device.deleted"  # type: ignore[misc]
+
+
+@pytest.fixture
+def keepers() -> Iterator[Any]:
+    """Set who keeps; whoever did before does again after the test."""
+    before = list(events._keepers)
+    yield events.attach_keepers
+    events.attach_keepers(*before)
+
+
+def test_a_keeper_hears_at_once_what_is_told_together_and_by_itself_what_is_not(keepers: Any) -> None:
+    heard: list[list[str]] = []
+    keepers(lambda told: heard.append([event.name for event in told]))
+    events.emit("one", ADA)
+    with events.together():
+        events.emit("two", ADA)
+        events.emit("three", ADA)
+        assert heard == [["one"]]
+    assert heard == [["one"], ["two", "three"]]
+    with events.together():
+        pass
+    assert len(heard) == 2
+
+
+def test_a_database_that_is_away_is_told_to_who_told_together_and_nothing_else_is(keepers: Any) -> None:
+    reasons: list[Exception] = [RuntimeError("a mistake"), AutoReconnect("gone"), AutoReconnect("gone")]
+
+    def broken(_: Any) -> None:
+        raise reasons.pop(0)
+
+    keepers(broken)
+    with events.together():
+        events.emit("one", ADA)
+    events.emit("two", ADA)
+    with pytest.raises(AutoReconnect), events.together():
+        events.emit("three", ADA)
+
+
+def test_what_fails_before_the_end_is_kept_by_nobody(keepers: Any) -> None:
+    heard: list[Any] = []
+    keepers(heard.append)
+    with pytest.raises(ValueError), events.together():
+        events.emit("one", ADA)
+        raise ValueError
+    assert heard == []

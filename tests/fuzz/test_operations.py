@@ -27,6 +27,8 @@ from devicehub.devices.errors import DeviceNotFound
 from devicehub.jobs import service as jobs
 from devicehub.organizations import deletions, invitations
 from devicehub.organizations import service as organizations
+from devicehub.webhooks import service as webhooks
+from devicehub.webhooks.errors import WebhookNotFound
 from tests.factories import (
     PASSWORD,
     Account,
@@ -39,13 +41,14 @@ from tests.factories import (
     make_export,
     make_notification,
     make_schedule,
+    make_webhook,
 )
 from tests.fuzz.conftest import CAMPAIGN, Document
 
 EVERY = 6  # of the edges of a schema the suite sends one in so many, `make fuzz` all
 TAGS = {
     "audit", "jobs", "auth", "passwords", "users", "organizations", "devices", "logs", "notifications", "analytics",
-    "reports", "exports", "device_exports", "monitoring", "realtime",
+    "reports", "exports", "device_exports", "monitoring", "realtime", "webhooks",
 }  # fmt: skip
 ENDING = {
     "POST /api/auth/refresh",
@@ -68,6 +71,7 @@ CREATING = {
     "POST /api/reports/schedules",
     "POST /api/export/jobs",
     "POST /api/reports/schedules/{schedule_id}/run",
+    "POST /api/webhooks",
 }
 # What tells how many of its parts were refused.
 BATCHES = {"POST /api/devices/batch": "failed", "POST /api/devices/heartbeats": "rejected",
@@ -89,7 +93,7 @@ def prepared(case: Case, account: Account) -> Account:
     A key of idempotency serves one body, a serial number one device, and other keys there may be only so many of.
     """
     if case.operation.label in CREATING:
-        for name in ("idempotency_keys", "devices", "device_keys", "api_keys", "report_schedules"):
+        for name in ("idempotency_keys", "devices", "device_keys", "api_keys", "report_schedules", "webhooks"):
             mongo.database()[name].delete_many({})
     return make_account(platform_admin=True) if case.operation.label in ENDING else account
 
@@ -121,6 +125,19 @@ def schedule(caller: Account, _: Ids) -> str:
     return make_schedule(caller.actor)
 
 
+def webhook(caller: Account, _: Ids) -> str:
+    mongo.database()["webhooks"].delete_many({})  # there may be only so many
+    return make_webhook(caller.actor)
+
+
+def delivery(caller: Account, ids: Ids) -> str:
+    """Of the webhook before it in the path, if that is real."""
+    try:
+        return str(webhooks.ping(caller.actor, ids["webhook_id"]).id)
+    except WebhookNotFound:
+        return ids["delivery_id"]
+
+
 def cancelled_job(caller: Account, _: Ids) -> str:
     return str(jobs.cancel(SYSTEM, jobs.enqueue("jobs.nonesuch", actor=caller.actor)).id)
 
@@ -129,6 +146,8 @@ REAL: dict[str, Callable[[Account, Ids], str]] = {
     "device_id": lambda caller, _: str(make_device(caller.actor)["id"]),
     "key_id": device_key,
     "api_key_id": api_key,
+    "webhook_id": webhook,
+    "delivery_id": delivery,
     "organization_id": lambda caller, _: caller.actor.organization_id,
     "user_id": lambda caller, _: (
         make_account(role="viewer", organization_id=caller.actor.organization_id).actor.user_id

@@ -26,6 +26,9 @@ from devicehub.organizations import service as organizations
 from devicehub.reports import due, schedules
 from devicehub.reports import purges as report_purges
 from devicehub.reports import service as reports
+from devicehub.webhooks import claims, draining
+from devicehub.webhooks import deliveries as webhook_deliveries
+from devicehub.webhooks import purges as webhook_purges
 from tests.factories import (
     PASSWORD,
     bearing,
@@ -68,6 +71,8 @@ OURS = (
     "notification_rules",
     "report_schedules",
     "exports",
+    "webhooks",
+    "webhook_deliveries",
     "system",
 )
 
@@ -129,6 +134,7 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     use_notifications(client, account)
     use_reports(client, account)
     use_exports(client, account)
+    use_webhooks(client)
     work(owe("invitation", user_id=account.actor.user_id))
     client.get("/dev/mail")
     for query in ("", "search=a", "role=admin", "role=admin&search=a"):
@@ -225,6 +231,8 @@ def use_organizations(client: FlaskClient, account: Any) -> None:
         assert [*batches(made)] == [0]
     api_keys.purge(made)
     told_purges.rules_of_organization(made)
+    webhook_purges.of_organization(made)
+    assert [*webhook_purges.deliveries_of_organization(made)] == [0]
     assert [*told_purges.of_organization(made)] == [1, 0]  # the guest was told of the invitation
 
 
@@ -296,6 +304,31 @@ def use_reports(client: FlaskClient, account: Any) -> None:
     assert report_purges.of_member(actor.user_id, actor.organization_id) == 1
     assert report_purges.of_organization(actor.organization_id) == 0
     Job.objects(name=due.MADE_BY).delete()  # a later feature does them
+
+
+def use_webhooks(client: FlaskClient) -> None:
+    """Every query of webhooks and their deliveries, once."""
+    new = {"url": "https://hooks.example.invalid/", "events": ["device.created"]}
+    for _ in range(2):
+        made = client.post("/api/webhooks", json=new).json["id"]
+    path = f"/api/webhooks/{made}"
+    for act in ("secret", "test", "replay"):
+        assert client.post(f"{path}/{act}").status_code in (200, 202)
+    one = client.get(f"{path}/deliveries").json["items"][0]["id"]
+    for query in ("", "?status=pending", "?event=ping", "?limit=1"):
+        assert client.get(f"{path}/deliveries{query}").status_code == 200
+    assert client.post(f"{path}/deliveries/{one}/replay").status_code == 202
+    webhook_deliveries.mark_forgotten()
+    while webhook := claims.take():
+        draining.drain(webhook)
+    for changes in ({"enabled": False}, {"enabled": True}):
+        assert client.patch(path, json=changes).status_code == 200
+    span = {"from": "2026-01-01T00:00:00Z", "to": "2126-01-01T00:00:00Z"}
+    assert client.post(f"{path}/replay", json=span).json == {"replayed": 1, "hasMore": False}
+    for shown in ("", f"/{made}"):
+        assert client.get(f"/api/webhooks{shown}").status_code == 200
+    client.delete(path)
+    assert [*webhook_purges.deliveries_of(made)] == [1, 0]
 
 
 def use_jobs(client: FlaskClient, actor: Actor) -> None:

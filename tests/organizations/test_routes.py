@@ -228,6 +228,7 @@ MEANT_FOR = (
     ("POST PUT PATCH DELETE", "/api/devices", "register_devices"),
     ("PATCH", "/api/notifications/rules/<id:device_id>", "register_devices"),
     ("PATCH", "/api/notifications/rules", "change_settings"),
+    ("GET POST PATCH DELETE", "/api/webhooks", "change_settings"),
     ("GET PATCH DELETE", "/api/organizations/<id:organization_id>/members", "manage_members"),
     ("GET POST DELETE", "/api/organizations/<id:organization_id>/invitations", "manage_invitations"),
     ("GET", "/api/organizations/<id:organization_id>/audit", "read_audit_trail"),

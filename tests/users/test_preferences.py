@@ -15,7 +15,7 @@ from tests.web.refusals import refused
 
 PREFERENCES = "/api/users/preferences"
 OPTIONAL = {"invitation", "exportReady", "deviceOffline", "report"}
-IN_APP = {"deviceOffline", "invitation", "exportReady", "exportFailed", "report"}
+IN_APP = {"deviceOffline", "invitation", "exportReady", "exportFailed", "report", "webhook"}
 FIXED = {"otp", "passwordChanged", "newSignIn", "refreshReused", "emailChange", "emailChanged"}
 
 
@@ -28,7 +28,8 @@ def test_a_stranger_has_none(client: FlaskClient) -> None:
 def test_everything_is_mailed_until_somebody_says_otherwise(client: FlaskClient) -> None:
     found = client.get(PREFERENCES).json
     in_app = dict.fromkeys(IN_APP | {"security"}, True)
-    assert found == {"mail": dict.fromkeys(OPTIONAL | FIXED, True), "inApp": in_app, "offlineDevices": "own"}
+    mails, passed_on = dict.fromkeys(OPTIONAL | FIXED, True), dict.fromkeys(IN_APP | {"security"}, False)
+    assert found == {"mail": mails, "inApp": in_app, "webhooks": passed_on, "offlineDevices": "own"}
     assert MailPreferencesSchema().validate(found["mail"]) == {}
 
 
@@ -64,6 +65,16 @@ def test_what_is_kept_within_the_application_is_chosen_apart_from_mails(client: 
     assert answer["mail"]["report"] is True
     assert answer["offlineDevices"] == "all"
     assert client.get(PREFERENCES).json == answer
+
+
+@pytest.mark.actor(role="viewer")
+def test_nothing_is_passed_on_to_webhooks_until_somebody_says_so(client: FlaskClient) -> None:
+    wish = {"security": True, "device_offline": True}
+    answer = client.patch(PREFERENCES, json={"webhooks": wish}).json
+    nothing = dict.fromkeys(IN_APP | {"security"}, False)
+    assert answer["webhooks"] == nothing | {"security": True, "deviceOffline": True}
+    assert client.patch(PREFERENCES, json={"webhooks": {"security": False}}).json["webhooks"]["security"] is False
+    refused(client.patch(PREFERENCES, json={"webhooks": {"otp": True}}), 422, "VALIDATION_ERROR")
 
 
 @pytest.mark.actor()

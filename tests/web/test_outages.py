@@ -148,6 +148,7 @@ def perform(http: httpx.Client, account: Account, how: dict[str, Any]) -> httpx.
     return http.request(headers=account.headers | {"User-Agent": "tests"}, **how)
 
 
+@pytest.mark.timeout(300)  # it takes something of each kind for every operation
 def test_without_redis_everything_works_uncached(http: httpx.Client, without_redis: Outage) -> None:
     asked = [
         (operation, account, prepared(operation, account, make_one_of_each(account)))
