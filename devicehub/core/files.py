@@ -1,9 +1,11 @@
 """Large files in MongoDB (GridFS), where any process on any machine finds them: written once, read in parts."""
 
 import hashlib
+import io
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from bson import ObjectId
 from gridfs import GridFSBucket, NoFile
@@ -70,8 +72,8 @@ class Store:
         return {*whole, *parts}
 
 
-class Writer:
-    """A file being written, of which nothing is left if it is not closed in order."""
+class Writer(io.RawIOBase):
+    """A file being written: `finish` makes it one, and `discard` leaves nothing of it."""
 
     def __init__(
         self, bucket: GridFSBucket, file_id: ObjectId, filename: str, reserve_mb: int, full: type[StorageFull]
@@ -82,8 +84,11 @@ class Writer:
         self._upload = bucket.open_upload_stream_with_id(file_id, filename)
         self._hash, self._look_at = hashlib.sha256(), LOOK_EVERY
 
-    def write(self, data: bytes) -> int:
-        """Add to it; raises StorageFull."""
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        """Add bytes to it; raises StorageFull."""
         self._upload.write(data)
         self._hash.update(data)
         self.size += len(data)
@@ -92,10 +97,7 @@ class Writer:
             self._look_at = self.size + LOOK_EVERY
         return len(data)
 
-    def flush(self) -> None:
-        """Nothing to do: chunks are written when they are full."""
-
-    def close(self) -> Stored:
+    def finish(self) -> Stored:
         """It is whole, and there from now on."""
         self._upload.close()
         return Stored(self.id, self.size, self._hash.hexdigest())

@@ -62,7 +62,7 @@ def build(context: Context) -> dict[str, Any]:
             media_type = plan.media_type
             records = plan.fill(cast(BinaryIO, writer))
         context.check()
-        stored = writer.close()
+        stored = writer.finish()
     return {
         "file_id": stored.id,
         "file_name": name,

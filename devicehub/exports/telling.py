@@ -1,5 +1,6 @@
 """Telling whoever asked for an export that its file is there, or that there will be none: once, and by mail."""
 
+import re
 from typing import Any
 
 from devicehub.core import clock, events
@@ -23,7 +24,7 @@ def tell(job: Job) -> None:
     notifications.notify(actor.user_id, _ready(job) if is_there else _failed(job), key=key)
     if is_there:
         _mail(job, key)
-    facts = {"job_id": str(job.id), "user_id": actor.user_id, **_facts(job)}
+    facts = {_snake(name): value for name, value in _facts(job).items()} | {"user_id": actor.user_id}
     events.tell(Event("export.completed" if is_there else "export.failed", actor, facts, id=key))
 
 
@@ -68,6 +69,10 @@ def _facts(job: Job) -> dict[str, Any]:
         "recordCount": file["record_count"],
         "expiresAt": clock.rfc3339(file["expires_at"]),
     }
+
+
+def _snake(name: str) -> str:
+    return re.sub("([A-Z])", r"_\1", name).lower()
 
 
 def _mail(job: Job, key: str) -> None:

@@ -42,7 +42,7 @@ def test_that_it_is_ready_in_a_notification_a_mail_and_an_event(
     )
     completed = [event for event in told if event.name == "export.completed"]
     assert len({event.id for event in completed}) == 1
-    assert completed[0].data["fileName"] == export["result"]["fileName"]
+    assert completed[0].data["file_name"] == export["result"]["fileName"]
 
 
 @pytest.mark.actor("operator")

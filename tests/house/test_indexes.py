@@ -133,7 +133,6 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     client.patch("/api/users/preferences", json={"mail": {"report": False}})
     use_notifications(client, account)
     use_reports(client, account)
-    use_exports(client, account)
     use_webhooks(client)
     work(owe("invitation", user_id=account.actor.user_id))
     client.get("/dev/mail")
@@ -150,6 +149,7 @@ def use_everything(client: FlaskClient, account: Any) -> None:
         assert client.get(f"{trail}?{query}").status_code == 200
     use_organizations(client, account)
     use_jobs(client, account.actor)
+    use_exports(client, account)
     grant = sessions.switch(account.actor, account.actor.organization_id, ip=None, user_agent="tests")
     grant = sessions.rotate(grant.refresh_token, ip=None, user_agent="tests")
     client.post("/api/auth/revoke", json={"token": grant.refresh_token})
