@@ -7,17 +7,18 @@ from flask.views import MethodView
 
 from devicehub.core import clock
 from devicehub.devices.errors import DeviceNotFound
-from devicehub.logs import intake, schemas, views
+from devicehub.logs import import_routes, intake, schemas, views
 from devicehub.logs import service as logs
 from devicehub.web.blueprint import Blueprint
 from devicehub.web.identity import current_actor
 from devicehub.web.pagination import cursor_list, take_cursor
 from devicehub.web.responses import json_response
 
-blp = Blueprint("logs", __name__, url_prefix="/api/devices", description="What devices log.")
+blp = Blueprint("logs", __name__, url_prefix="/api", description="What devices log.")
+blueprints = (blp, import_routes.blp)
 
 
-@blp.route("/<id:device_id>/logs")
+@blp.route("/devices/<id:device_id>/logs")
 class Logs(MethodView):
     @blp.guard("operator", limit="ingest", scope="logs:write", devices=True)
     @blp.arguments(schemas.NewLogsSchema)
@@ -52,7 +53,7 @@ class Logs(MethodView):
         return json_response({"items": items, "pagination": pagination})
 
 
-@blp.route("/<id:device_id>/logs/gaps")
+@blp.route("/devices/<id:device_id>/logs/gaps")
 class LogGaps(MethodView):
     @blp.guard(limit="device", scope="logs:read")
     @blp.response(200, schemas.GapsSchema)

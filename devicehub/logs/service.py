@@ -52,10 +52,11 @@ def add(actor: Actor, device_id: str, many: Sequence[Mapping[str, Any]]) -> list
 
 def _write_together(rows: list[Row]) -> list[Row | None]:
     """All logs of a moment, in one transaction."""
-    return transactions.run(lambda session: _write(session, rows))
+    return transactions.run(lambda session: write(session, rows))
 
 
-def _write(session: ClientSession, rows: list[Row]) -> list[Row | None]:
+def write(session: ClientSession, rows: list[Row]) -> list[Row | None]:
+    """Write logs and what is counted of them in a transaction; None for each whose sequence was there already."""
     known = _known(session, rows)
     new = [row for index, row in enumerate(rows) if index not in known]
     if new:

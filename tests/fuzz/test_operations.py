@@ -36,14 +36,15 @@ from tests.factories import (
     make_account,
     make_code,
     make_device,
+    make_import,
     make_notification,
 )
 from tests.fuzz.conftest import CAMPAIGN, Document
 
 EVERY = 6  # of the edges of a schema the suite sends one in so many, `make fuzz` all
 TAGS = {
-    "audit", "jobs", "auth", "passwords", "users", "organizations", "devices", "logs", "notifications", "analytics",
-    "monitoring", "realtime",
+    "audit", "jobs", "auth", "passwords", "users", "organizations", "devices", "logs", "imports", "notifications",
+    "analytics", "monitoring", "realtime",
 }  # fmt: skip
 ENDING = {
     "POST /api/auth/refresh",
@@ -63,10 +64,11 @@ CREATING = {
     "POST /api/devices",
     "POST /api/devices/batch",
     "POST /api/devices/{device_id}/keys",
+    "POST /api/logs/import",
 }
 # What tells how many of its parts were refused.
 BATCHES = {"POST /api/devices/batch": "failed", "POST /api/devices/heartbeats": "rejected",
-           "POST /api/devices/{device_id}/logs": "rejected"}  # fmt: skip
+           "POST /api/devices/{device_id}/logs": "rejected", "POST /api/logs/import": "rejected"}  # fmt: skip
 
 # Of the document's examples. Its address and password are those of Ada, who exists.
 REFRESH_TOKEN = "dhr1.65f0....0.b1f..."
@@ -130,6 +132,7 @@ REAL: dict[str, Callable[[Account, Ids], str]] = {
     "session_id": lambda caller, _: str(caller.actor.session_id),
     "job_id": lambda caller, _: jobs.enqueue("jobs.nonesuch", actor=caller.actor),
     "notification_id": lambda caller, _: make_notification(caller),
+    "import_id": lambda caller, _: make_import(caller.actor),
 }
 # What stands in the place of these, where the others would be refused.
 REAL_FOR: dict[str, dict[str, Callable[[Account, Ids], str]]] = {

@@ -1,5 +1,6 @@
 """Every query the code makes is served by an index: MongoDB's own profiler says so."""
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -15,8 +16,8 @@ from devicehub.devices import keys as device_keys
 from devicehub.devices import purges, sweeper
 from devicehub.jobs import service as jobs
 from devicehub.jobs import sweeping
+from devicehub.logs import imports, rebuilding
 from devicehub.logs import purges as log_purges
-from devicehub.logs import rebuilding
 from devicehub.notifications import offline
 from devicehub.notifications import purges as told_purges
 from devicehub.organizations import deletions
@@ -46,6 +47,8 @@ OURS = (
     "device_keys",
     "presence_history",
     "logs",
+    "log_imports",
+    "log_import_parts",
     "usage_hours",
     "usage_days",
     "usage_devices",
@@ -61,6 +64,8 @@ OURS = (
     "notification_rules",
     "system",
 )
+
+NDJSON = "application/x-ndjson"
 
 
 @pytest.fixture
@@ -133,6 +138,7 @@ def use_everything(client: FlaskClient, account: Any) -> None:
         assert client.get(f"{trail}?{query}").status_code == 200
     use_organizations(client, account)
     use_jobs(client, account.actor)
+    use_imports(client, ObjectId(account.actor.organization_id))
     grant = sessions.switch(account.actor, account.actor.organization_id, ip=None, user_agent="tests")
     grant = sessions.rotate(grant.refresh_token, ip=None, user_agent="tests")
     client.post("/api/auth/revoke", json={"token": grant.refresh_token})
@@ -170,6 +176,27 @@ def use_logs(client: FlaskClient, path: str) -> None:
     list(log_purges.before(owner, clock.now() - timedelta(days=90)))
     assert [rebuilding.check(owner, day).wrong for day in rebuilding.days_of(owner)] == [0]
     list(rebuilding.keep_zone(owner, "Asia/Kathmandu"))
+
+
+def use_imports(client: FlaskClient, owner: ObjectId) -> None:
+    """Every query of imports, once."""
+    new = {"name": "Imported", "type": "sensor", "serialNumber": "S2"}
+    device = client.post("/api/devices", json=new).json["id"]
+    lines = [{"deviceId": device, "event": "on"}, {"serialNumber": "S2", "event": "on"}]
+    body = b"\n".join(json.dumps(line).encode() for line in lines)
+    assert client.post("/api/logs/import", data=body, content_type=NDJSON).json["accepted"] == 2
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(imports, "AT_ONCE", 1)
+        answers = [client.post("/api/logs/import", data=body, content_type=NDJSON) for _ in range(2)]
+    made = [answer.headers["Location"] for answer in answers]
+    cursor = client.get("/api/logs/imports?limit=1").json["pagination"]["nextCursor"]
+    assert client.get(f"/api/logs/imports?cursor={cursor}").status_code == 200
+    assert client.post(f"{made[0]}/cancel").json["status"] == "cancelled"
+    assert [job.status for job in run_due_jobs("logs.import")] == ["completed"]
+    assert client.get(made[1]).json["result"]["accepted"] == 2
+    with clock.moved(timedelta(hours=2)):
+        imports.drop_sources_of_ended(owner)
+    assert client.delete(f"/api/devices/{device}").status_code == 204
 
 
 def use_keys(client: FlaskClient, path: str) -> None:

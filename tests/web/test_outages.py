@@ -123,6 +123,8 @@ def prepared(operation: Operation, account: Account, ids: dict[str, str]) -> dic
     if operation.path == "/api/admin/jobs/{job_id}/retry" and "job_id" in ids:
         jobs.cancel(SYSTEM, ids["job_id"])
     body = {"json": operation.example | real.get(operation.path, {})} if operation.takes_body else {}
+    if operation.takes_lines:
+        body = {"content": operation.lines, "headers": {"Content-Type": "application/x-ndjson"}}
     query = f"?devices={ids['device_id']},{make_device(account.actor)['id']}" if takes_two(operation, ids) else ""
     return {"method": operation.method, "url": operation.address(ids) + query, **body}
 
@@ -134,7 +136,8 @@ def takes_two(operation: Operation, ids: dict[str, str]) -> bool:
 
 def perform(http: httpx.Client, account: Account, how: dict[str, Any]) -> httpx.Response:
     """Do what an operation is for, with what was prepared for it."""
-    return http.request(headers=account.headers | {"User-Agent": "tests"}, **how)
+    headers = account.headers | {"User-Agent": "tests"} | how.get("headers", {})
+    return http.request(**how | {"headers": headers})
 
 
 def test_without_redis_everything_works_uncached(http: httpx.Client, without_redis: Outage) -> None:
