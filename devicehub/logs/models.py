@@ -18,6 +18,8 @@ from mongoengine import (
 from devicehub.core.documents import Document, TenantQuerySet
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
+# What people look for among all; an index holds these, and not the many others.
+NOTABLE = LEVELS[2:]
 # What is used is told by the values of this event.
 USAGE = "units_consumed"
 

@@ -98,16 +98,27 @@ LogListSchema = cursor_envelope(LogSchema)
 
 
 class LogQuerySchema(CursorQuerySchema):
+    """With what no index picks out, a part may hold less than `limit` of them, and yet not be the last."""
+
     aliases: ClassVar[dict[str, str]] = {**CursorQuerySchema.aliases, "from_": "from"}
 
     event = Text(100, shortest=1)
     level = fields.String(validate=validate.OneOf(LEVELS))
     start = Timestamp(data_key="from", metadata={"description": "From then on."})
     end = Timestamp(data_key="to", metadata={"description": "Until just before then."})
+    search = Text(100, metadata={"description": "Part of the message or the event, taken literally."})
     order = fields.String(
         load_default="desc",
         validate=validate.OneOf(("asc", "desc")),
         metadata={"description": "`desc` is newest first."},
+    )
+
+
+class AllLogsQuerySchema(LogQuerySchema):
+    device_id = fields.List(
+        fields.String(validate=validate.Length(max=64)),
+        validate=validate.Length(max=20),
+        metadata={"description": "Only of these devices."},
     )
 
 

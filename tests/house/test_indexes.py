@@ -157,7 +157,10 @@ def use_logs(client: FlaskClient, path: str) -> None:
     assert client.post(f"{path}/logs", json=told).json["accepted"] == 1
     at = "2026-01-01T00:00:00Z"
     for query in ("", "event=on", "level=info", "event=on&level=info", f"from={at}", f"to={at}&order=asc"):
+        assert client.get(f"{path}/logs?{query}&search=o").status_code == 200
         assert client.get(f"{path}/logs?{query}").status_code == 200
+        for beside in ("", "&search=o", f"&deviceId={path.rpartition('/')[2]}", "&level=error"):
+            assert client.get(f"/api/logs?{query}{beside}").status_code in (200, 422)
     assert client.get(f"{path}/logs/gaps").json["first"] == 1
     other = client.post("/api/devices", json={"name": "Other", "type": "sensor"}).json["id"]
     both = f"devices={path.rpartition('/')[2]},{other}"
