@@ -116,7 +116,7 @@ class LogQuerySchema(CursorQuerySchema):
 
 class AllLogsQuerySchema(LogQuerySchema):
     device_id = fields.List(
-        fields.String(validate=validate.Length(max=64)),
+        fields.String(validate=validate.Length(max=50)),
         validate=validate.Length(max=20),
         metadata={"description": "Only of these devices."},
     )
