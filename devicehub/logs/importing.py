@@ -18,6 +18,7 @@ from pymongo.client_session import ClientSession
 
 from devicehub.core import clock, crypto, ids, transactions
 from devicehub.core.actor import Actor
+from devicehub.core.documents import seen_by
 from devicehub.devices.models import Device
 from devicehub.jobs.errors import LeaseLost
 from devicehub.logs import intake
@@ -71,10 +72,11 @@ def grouped(lines: Iterable[Line]) -> Iterator[list[Line]]:
         yield group
 
 
-def begin(import_id: ObjectId) -> Row:
+def begin(actor: Actor, import_id: ObjectId) -> Row:
     """Take an import for a run of its own; raises ImportSourceGone."""
     token = crypto.random_token(12)
-    taken = Import._get_collection().find_one_and_update({"_id": import_id}, {"$set": {"run": token}})
+    wanted = {**seen_by(actor, Import), "_id": import_id}
+    taken = Import._get_collection().find_one_and_update(wanted, {"$set": {"run": token}})
     if taken is None:
         raise ImportSourceGone(import_id=import_id)
     found: Row = {**taken, "run": token}
@@ -86,12 +88,14 @@ def go_on(actor: Actor, run: Row) -> Iterator[int]:
 
     Raises ImportSourceGone, or LeaseLost when somebody else has begun a run of it.
     """
+    done: int = run["accepted"] + run["duplicates"] + run["rejected"]
     for number in range(run["done"], run["parts"]):
         lines = _read(run, number)
         ready, outcome = _judged(actor, run["_id"], lines, run["created_at"])
         work = partial(_write_part, run=run, number=number, ready=ready, outcome=outcome)
         transactions.run(work, timeout_s=PATIENCE_S)
-        yield min((number + 1) * GROUP, run["lines"])
+        done += len(lines)
+        yield done
 
 
 def _read(run: Row, number: int) -> list[Line]:

@@ -78,7 +78,7 @@ def run(actor: Actor | None, import_id: str) -> Iterator[tuple[int, int]]:
     """
     if actor is None or not actor.is_at_least("operator"):
         raise Forbidden()
-    mine = importing.begin(ObjectId(import_id))
+    mine = importing.begin(actor, ObjectId(import_id))
     for done in importing.go_on(actor, mine):
         yield done, mine["lines"]
     drop_source(mine["organization_id"], mine["_id"])

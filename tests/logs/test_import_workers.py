@@ -72,10 +72,10 @@ def test_a_worker_that_wakes_up_late_writes_nothing(account: Account) -> None:
     device, import_id = make_device(account.actor), ObjectId()
     lines = [(n, {"deviceId": device["id"], "event": "on", "metadata": {"line": n}}, None) for n in range(1200)]
     imports.keep(account.actor, import_id, lines)
-    sleeper = importing.begin(import_id)
+    sleeper = importing.begin(account.actor, import_id)
     first = importing.go_on(account.actor, sleeper)
     assert next(first) == 500
-    assert [*importing.go_on(account.actor, importing.begin(import_id))] == [1000, 1200]
+    assert [*importing.go_on(account.actor, importing.begin(account.actor, import_id))] == [1000, 1200]
     with pytest.raises(LeaseLost):
         next(first)
     stale = partial(importing._write_part, run=sleeper, number=0, ready=[], outcome=importing.Outcome())
