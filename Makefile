@@ -45,7 +45,7 @@ bench-fanout: $(VENV)/.installed-dev ## measure live events beside plain Flask-S
 	cd tests/clients && npm ci --no-audit --no-fund --loglevel=error
 	$(BIN)/python -m tests.bench_fanout
 
-bench-analytics: $(VENV)/.installed-dev ## measure analytics over a million logs, and taking logs in (LOGS=, SECONDS=60)
+bench-analytics: $(VENV)/.installed-dev ## measure analytics over a million logs, and taking logs in (LOGS=, SECONDS=60, ONLY=)
 	$(BIN)/python -m tests.bench_analytics
 
 lint: $(VENV)/.installed-dev ## check style and types

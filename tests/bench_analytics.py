@@ -1,10 +1,13 @@
 """`make bench-analytics`: questions about a million logs, from what was counted and from the logs themselves, in turn.
 
-`LOGS`, `DEVICES` and `DAYS` say how much of a past (1 000 000, 1000, 80); `SECONDS` how long logs are taken in.
+`LOGS`, `DEVICES` and `DAYS` say how much of a past (1 000 000, 1000, 80); `SECONDS` how long logs are taken in, and half
+of it how long crowds ask. `ONLY` names one part: `answered`, `crowds`, `taken_in`.
 """
 
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -27,10 +30,11 @@ from devicehub.embedded.processes import start_mongod, start_redis
 from devicehub.logs import rebuilding, seeding
 from devicehub.logs.models import USAGE
 from tests.bench import ADA, Client
-from tests.conftest import NO_LIMITS, SECRETS, free_port, start_server
+from tests.conftest import NO_LIMITS, ROOT, SECRETS, free_port, start_server
 
 LOGS, DEVICES = int(os.environ.get("LOGS", "1000000")), int(os.environ.get("DEVICES", "1000"))
 DAYS, SECONDS = int(os.environ.get("DAYS", "80")), float(os.environ.get("SECONDS", "60"))
+ONLY = os.environ.get("ONLY", "")
 ROUNDS, RAW_ROUNDS, CLIENTS, BATCH = 60, 3, 50, 100
 ASKED = {
     "30 days": "range=30d",
@@ -69,8 +73,14 @@ def main() -> None:
             port = int(server.url.rpartition(":")[2])
             account = _sign_up(port)
             console.print(seeded(account))
-            console.print(answered(port, account))
-            console.print(taken_in(port, account, settings.mongodb_uri))
+            parts: dict[str, Callable[[], Any]] = {
+                "answered": lambda: answered(port, account),
+                "crowds": lambda: crowds(port, account),
+                "taken_in": lambda: taken_in(port, account, settings.mongodb_uri),
+            }
+            for name, part in parts.items():
+                if ONLY in ("", name):
+                    console.print(part())
         finally:
             server.stop()
             redis.stop()
@@ -151,6 +161,26 @@ def _from_logs(organization_id: str, span: Row) -> Row:
         "count": sum(row["count"] for row in found["trend"]),
         "usage": sum(row["usage"] for row in found["trend"]),
     }
+
+
+def crowds(port: int, account: Row) -> Table:
+    """Many who keep a connection and ask for a dashboard, each again as soon as it is answered."""
+    columns = ("connected", "answered", "errors", "p50_ms", "p99_ms", "statuses")
+    table = Table("dashboard of 30 days", *columns, title=f"{SECONDS / 2:g} s each")
+    uncached = ("Cache-Control: no-cache",)
+    for noun, number, headers in (("cached", 1000, ()), ("past the cache", 100, uncached)):
+        asked = [str(port), account["accessToken"], "/api/analytics/dashboard?range=30d", str(number)]
+        command = [sys.executable, "-m", "tests.bench_crowd", *asked, str(SECONDS / 2), *headers]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        found = orjson.loads(done.stdout)
+        table.add_row(f"{number} connections, {noun}", *(_short(found[name]) for name in columns))
+    return table
+
+
+def _short(figure: Any) -> str:
+    if isinstance(figure, dict):
+        return ", ".join(f"{status}: {number}" for status, number in sorted(figure.items()))
+    return f"{figure:g}"
 
 
 def taken_in(port: int, account: Row, uri: str) -> Table:

@@ -17,6 +17,7 @@ from devicehub.devices import keys as device_keys
 from devicehub.devices import service as devices
 from devicehub.exports import service as exports
 from devicehub.jobs import service as jobs
+from devicehub.logs import imports
 from devicehub.mail.models import Mail
 from devicehub.notifications import service as notifications
 from devicehub.notifications.models import Box
@@ -127,6 +128,7 @@ MAKE: dict[str, Callable[[Account, Ids], str]] = {
     "export_id": lambda account, _: make_export(account.actor),
     "webhook_id": lambda account, _: make_webhook(account.actor),
     "delivery_id": lambda account, ids: str(webhooks.ping(account.actor, ids["webhook_id"]).id),
+    "import_id": lambda account, _: make_import(account.actor),
     "key_id": lambda account, ids: str(device_keys.create(account.actor, ids["device_id"])[0].id),
 }
 
@@ -221,6 +223,13 @@ def make_webhook(actor: Actor) -> str:
 def make_device_key(actor: Actor, device_id: str) -> str:
     """A key of a device, as the device sends it."""
     return device_keys.create(actor, device_id)[1]
+
+
+def make_import(actor: Actor) -> str:
+    """An import that waits for its job; its id."""
+    import_id = ObjectId()
+    imports.keep(actor, import_id, [(1, {"event": "on"}, None)])
+    return str(import_id)
 
 
 def make_api_key(actor: Actor, *scopes: str) -> str:

@@ -29,13 +29,18 @@ _LEVELS = frozenset(LEVELS)
 _schema = schemas.NewLogSchema()
 
 
-def judge(many: Sequence[Any]) -> tuple[dict[int, Fields], dict[int, Errors]]:
-    """The fields of those that are sound, and what is wrong with the others, by their index."""
-    now, sound, wrong = clock.now(), dict[int, Fields](), dict[int, Errors]()
+def judge(
+    many: Sequence[Any], *, now: datetime | None = None, oldest: datetime | None = None
+) -> tuple[dict[int, Fields], dict[int, Errors]]:
+    """The fields of those that are sound, and what is wrong with the others, by their index.
+
+    They are taken to come `now`, and to be no older than `oldest`; if they come as they happen, than BACK.
+    """
+    now, sound, wrong = now or clock.now(), dict[int, Fields](), dict[int, Errors]()
     for index, raw in enumerate(many):
         try:
             fields = _plain(raw)
-            sound[index] = dated(_schema.load(raw) if fields is None else fields, now)
+            sound[index] = dated(_schema.load(raw) if fields is None else fields, now, oldest)
         except InvalidInput as error:
             wrong[index] = dict(error.errors or {})
         except ValidationError as error:
@@ -44,11 +49,12 @@ def judge(many: Sequence[Any]) -> tuple[dict[int, Fields], dict[int, Errors]]:
     return sound, wrong
 
 
-def dated(fields: Fields, now: datetime) -> Fields:
+def dated(fields: Fields, now: datetime, oldest: datetime | None = None) -> Fields:
     """The fields with `at` in the place of `timestamp`; raises InvalidInput unless it is a time we take."""
     at = fields.pop("timestamp", now)
-    if not now - BACK <= at <= now + AHEAD:
-        raise InvalidInput(errors={"timestamp": ["It has to be within the last 30 days, or 5 minutes ahead."]})
+    if not (oldest or now - BACK) <= at <= now + AHEAD:
+        within = "the last 30 days" if oldest is None else "the time that logs are kept"
+        raise InvalidInput(errors={"timestamp": [f"It has to be within {within}, or 5 minutes ahead."]})
     fields.setdefault("level", "info")
     fields["at"] = at.replace(microsecond=at.microsecond // 1000 * 1000)
     return fields

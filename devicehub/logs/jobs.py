@@ -9,8 +9,9 @@ import structlog
 from bson import ObjectId
 
 from devicehub.core import clock, metrics
+from devicehub.jobs.errors import Cancelled
 from devicehub.jobs.registry import Context, job
-from devicehub.logs import purges, rebuilding
+from devicehub.logs import imports, purges, rebuilding
 from devicehub.organizations import deletions
 from devicehub.organizations import service as organizations
 from devicehub.organizations.errors import OrganizationNotFound
@@ -39,6 +40,18 @@ def purge_organization(context: Context) -> None:
         deleted += number
         context.progress("Deleting logs", deleted)
     deletions.finish(receipt_id, "logs")
+
+
+@job("logs.import", timeout_s=3600)
+def import_(context: Context) -> None:
+    """Write what is left of an import; what came of it is in the import itself."""
+    import_id = context.arguments["import_id"]
+    try:
+        for done, total in imports.run(context.actor, import_id):
+            context.progress("Importing logs", done, total)
+    except Cancelled:
+        imports.drop_source(ObjectId(context.arguments["organization_id"]), ObjectId(import_id))
+        raise
 
 
 @job("logs.keep_zone", timeout_s=3600)
@@ -71,6 +84,7 @@ def tidy(context: Context) -> Mapping[str, Any]:
         for things, deleted in purges.before(organization_id, organizations.oldest_kept(settings)):
             done[things] += deleted
             context.check()
+        imports.drop_sources_of_ended(organization_id)
         _keep_zone(context, organization_id)
         done["wrong"] += _check(context, organization_id)
         context.progress("Tidying organizations", number)

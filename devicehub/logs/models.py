@@ -3,11 +3,13 @@
 from typing import Any, ClassVar
 
 from mongoengine import (
+    BinaryField,
     BooleanField,
     DateTimeField,
     DictField,
     FloatField,
     IntField,
+    ListField,
     LongField,
     ObjectIdField,
     StringField,
@@ -16,6 +18,8 @@ from mongoengine import (
 from devicehub.core.documents import Document, TenantQuerySet
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
+# What people look for among all; an index holds these, and not the many others.
+NOTABLE = LEVELS[2:]
 # What is used is told by the values of this event.
 USAGE = "units_consumed"
 
@@ -35,6 +39,40 @@ class Log(Document):
     sequence = LongField()
     at = DateTimeField(required=True)
     received_at = DateTimeField(required=True)
+
+
+class Import(Document):
+    """Logs of long ago that are written by a job, and how far it is.
+
+    `done` of its `parts` are written: who writes the next raises it in the same transaction, and only while `run`
+    is the token that he put there himself. `wrong` are the first lines that were not taken, and why, as JSON: what
+    they name could be no name of a field here.
+    """
+
+    meta: ClassVar[dict[str, Any]] = {"collection": "log_imports", "queryset_class": TenantQuerySet}
+
+    organization_id = ObjectIdField(required=True)
+    user_id = ObjectIdField(required=True)
+    lines = IntField(required=True)
+    parts = IntField(required=True)
+    run = StringField()
+    done = IntField(default=0)
+    accepted = IntField(default=0)
+    duplicates = IntField(default=0)
+    rejected = IntField(default=0)
+    wrong = ListField(StringField())
+    created_at = DateTimeField(required=True)
+
+
+class ImportPart(Document):
+    """A bounded number of the lines of an import, as JSON, until it ends."""
+
+    meta: ClassVar[dict[str, Any]] = {"collection": "log_import_parts", "queryset_class": TenantQuerySet}
+
+    organization_id = ObjectIdField(required=True)
+    import_id = ObjectIdField(required=True)
+    lines = BinaryField(required=True)
+    created_at = DateTimeField(required=True)
 
 
 class Hour(Document):

@@ -10,18 +10,20 @@ from pymongo.client_session import ClientSession
 
 from devicehub.core import mongo, transactions
 from devicehub.logs import rollups
-from devicehub.logs.models import Day, DeviceDay, Hour, Log, Zone
+from devicehub.logs.models import Day, DeviceDay, Hour, Import, ImportPart, Log, Zone
 
 BATCH = 2000
 PATIENCE_S = 30.0
 
 # By the name a receipt counts them under; the logs last, for they are what the others are counted from.
-_OF_ORGANIZATION: Mapping[str, type[Document]] = {
+_BY_TIME: Mapping[str, type[Document]] = {
     "usageHours": Hour,
     "usageDays": Day,
     "usageOfDevices": DeviceDay,
     "logs": Log,
 }
+# Before them the imports: without its own, a worker that is at it can write no more.
+_OF_ORGANIZATION: Mapping[str, type[Document]] = {"logImports": Import, "logImportParts": ImportPart, **_BY_TIME}
 
 
 def of_organization(organization_id: str) -> Iterator[tuple[str, int]]:
@@ -61,7 +63,7 @@ def before(organization_id: ObjectId, moment: datetime) -> Iterator[tuple[str, i
     Of the day of UTC that it lies in, what a device did in the hours before stays with the rest of that day.
     """
     midnight = moment.replace(hour=0)
-    for things, document in _OF_ORGANIZATION.items():
+    for things, document in _BY_TIME.items():
         first = midnight if document is DeviceDay else moment
         for number in _in_batches(document, {"organization_id": organization_id, "at": {"$lt": first}}):
             yield things, number

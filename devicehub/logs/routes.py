@@ -6,18 +6,20 @@ from flask import Response
 from flask.views import MethodView
 
 from devicehub.core import clock
+from devicehub.core.paging import Stretch
 from devicehub.devices.errors import DeviceNotFound
-from devicehub.logs import intake, schemas, views
+from devicehub.logs import import_routes, intake, listing, schemas, views
 from devicehub.logs import service as logs
 from devicehub.web.blueprint import Blueprint
 from devicehub.web.identity import current_actor
 from devicehub.web.pagination import cursor_list, take_cursor
 from devicehub.web.responses import json_response
 
-blp = Blueprint("logs", __name__, url_prefix="/api/devices", description="What devices log.")
+blp = Blueprint("logs", __name__, url_prefix="/api", description="What devices log.")
+blueprints = (blp, import_routes.blp)
 
 
-@blp.route("/<id:device_id>/logs")
+@blp.route("/devices/<id:device_id>/logs")
 class Logs(MethodView):
     @blp.guard("operator", limit="ingest", scope="logs:write", devices=True)
     @blp.arguments(schemas.NewLogsSchema)
@@ -42,17 +44,31 @@ class Logs(MethodView):
     def get(self, query: dict[str, Any], device_id: str) -> Response:
         """List a device's logs
 
-        In the order of their `timestamp`. What is written meanwhile shifts nothing.
+        In the order of their `timestamp`. What is written meanwhile shifts nothing. A `search` looks at 20 000
+        logs at a time: go on until `nextCursor` is null.
         """
         of = ("logs", device_id, query["order"])
-        found = logs.find(current_actor(), device_id, query, take_cursor(query, *of))
-        listed = cursor_list(found, *of)
-        items = [views.log(row) for row in found.rows]
-        pagination = {"limit": found.limit, "nextCursor": listed["pagination"]["next_cursor"]}
-        return json_response({"items": items, "pagination": pagination})
+        return _shown(listing.find(current_actor(), device_id, query, take_cursor(query, *of)), *of)
 
 
-@blp.route("/<id:device_id>/logs/gaps")
+@blp.route("/logs")
+class AllLogs(MethodView):
+    @blp.guard(limit="device", scope="logs:read")
+    @blp.arguments(schemas.AllLogsQuerySchema, location="query")
+    @blp.response(200, schemas.LogListSchema)
+    def get(self, query: dict[str, Any]) -> Response:
+        """List an organization's logs
+
+        In the order of their `timestamp`, of all devices or of up to 20. What narrows them by anything but
+        devices, time and a level of `warning` or above looks at 20 000 logs at a time: go on until `nextCursor` is
+        null.
+        """
+        actor = current_actor()
+        of = ("all-logs", actor.organization_id, query["order"])
+        return _shown(listing.find_all(actor, query, take_cursor(query, *of)), *of)
+
+
+@blp.route("/devices/<id:device_id>/logs/gaps")
 class LogGaps(MethodView):
     @blp.guard(limit="device", scope="logs:read")
     @blp.response(200, schemas.GapsSchema)
@@ -63,6 +79,13 @@ class LogGaps(MethodView):
         Of those that carry a `sequence`.
         """
         return logs.gaps(current_actor(), device_id)
+
+
+def _shown(found: Stretch[dict[str, Any]], *of: str) -> Response:
+    listed = cursor_list(found, *of)
+    items = [views.log(row) for row in found.rows]
+    pagination = {"limit": found.limit, "nextCursor": listed["pagination"]["next_cursor"]}
+    return json_response({"items": items, "pagination": pagination})
 
 
 def _add_many(many: list[Any], device_id: str) -> Response:

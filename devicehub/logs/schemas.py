@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
+from devicehub.jobs.models import STATUSES
 from devicehub.logs.models import LEVELS
 from devicehub.web.fields import NUMBER, NUMBERS_END, JsonObject, Text, Timestamp, Unjudged, Whole
 from devicehub.web.schemas import CursorQuerySchema, Schema, cursor_envelope
@@ -97,17 +98,74 @@ LogListSchema = cursor_envelope(LogSchema)
 
 
 class LogQuerySchema(CursorQuerySchema):
+    """With what no index picks out, a part may hold less than `limit` of them, and yet not be the last."""
+
     aliases: ClassVar[dict[str, str]] = {**CursorQuerySchema.aliases, "from_": "from"}
 
     event = Text(100, shortest=1)
     level = fields.String(validate=validate.OneOf(LEVELS))
     start = Timestamp(data_key="from", metadata={"description": "From then on."})
     end = Timestamp(data_key="to", metadata={"description": "Until just before then."})
+    search = Text(100, metadata={"description": "Part of the message or the event, taken literally."})
     order = fields.String(
         load_default="desc",
         validate=validate.OneOf(("asc", "desc")),
         metadata={"description": "`desc` is newest first."},
     )
+
+
+class AllLogsQuerySchema(LogQuerySchema):
+    device_id = fields.List(
+        fields.String(validate=validate.Length(max=50)),
+        validate=validate.Length(max=20),
+        metadata={"description": "Only of these devices."},
+    )
+
+
+class WrongLineSchema(Schema):
+    line = fields.Integer(required=True, metadata={"description": "Its number, from 1.", "example": 3})
+    errors = fields.Dict(required=True, metadata={"example": {"event": ["Missing data for required field."]}})
+
+
+class ImportResultSchema(Schema):
+    """What became of the lines, empty ones aside."""
+
+    lines = fields.Integer(required=True, metadata={"example": 2})
+    accepted = fields.Integer(required=True, metadata={"example": 1})
+    duplicates = fields.Integer(
+        required=True, metadata={"description": "Whose `sequence` was there already.", "example": 0}
+    )
+    rejected = fields.Integer(required=True, metadata={"example": 1})
+    errors = fields.List(
+        fields.Nested(WrongLineSchema), required=True, metadata={"description": "Of the first 1000, in order."}
+    )
+    errors_cut = fields.Boolean(
+        required=True, metadata={"description": "Whether more were rejected than are told.", "example": False}
+    )
+
+
+class ProgressSchema(Schema):
+    percentage = fields.Float(required=True, metadata={"example": 50.0})
+    current_step = fields.String(required=True, metadata={"example": "importing logs"})
+    processed_records = fields.Integer(required=True, metadata={"example": 10_000})
+    total_records = fields.Integer(required=True, metadata={"example": 20_000})
+
+
+class ImportSchema(Schema):
+    """Many lines, which a job writes; `result` is of those that are done."""
+
+    id = fields.String(required=True, metadata={"example": "65f0a1b2c3d4e5f6a7b8c9e2"})
+    status = fields.String(required=True, validate=validate.OneOf(STATUSES))
+    progress = fields.Nested(ProgressSchema, required=True)
+    result = fields.Nested(ImportResultSchema, required=True)
+    error = fields.String(
+        required=True, allow_none=True, metadata={"description": "Why it failed: a code.", "example": None}
+    )
+    created_at = Timestamp(required=True)
+    finished_at = Timestamp(required=True, allow_none=True)
+
+
+ImportListSchema = cursor_envelope(ImportSchema)
 
 
 class GapSchema(Schema):

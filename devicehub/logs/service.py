@@ -1,8 +1,7 @@
-"""Logs: written together with what is counted of them, and read in the order of their time."""
+"""Logs: written together with what is counted of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from bson import ObjectId
@@ -11,7 +10,6 @@ from pymongo.client_session import ClientSession
 from devicehub.core import clock, mongo, transactions
 from devicehub.core.actor import Actor
 from devicehub.core.groups import Group
-from devicehub.core.paging import After, Position, Stretch
 from devicehub.devices import heartbeats
 from devicehub.devices import service as devices
 from devicehub.devices.presence import Signal
@@ -52,10 +50,11 @@ def add(actor: Actor, device_id: str, many: Sequence[Mapping[str, Any]]) -> list
 
 def _write_together(rows: list[Row]) -> list[Row | None]:
     """All logs of a moment, in one transaction."""
-    return transactions.run(lambda session: _write(session, rows))
+    return transactions.run(lambda session: write(session, rows))
 
 
-def _write(session: ClientSession, rows: list[Row]) -> list[Row | None]:
+def write(session: ClientSession, rows: list[Row]) -> list[Row | None]:
+    """Write logs and what is counted of them in a transaction; None for each whose sequence was there already."""
     known = _known(session, rows)
     new = [row for index, row in enumerate(rows) if index not in known]
     if new:
@@ -79,29 +78,6 @@ def _known(session: ClientSession, rows: list[Row]) -> set[int]:
         for row in Log._get_collection().find(wanted, {"sequence": 1, "_id": 0}, session=session):
             known.update(numbers[row["sequence"]])
     return known
-
-
-def find(actor: Actor, device_id: str, query: Mapping[str, Any], after: After) -> Stretch[Row]:
-    """Logs of a device in the order of their time; raises DeviceNotFound."""
-    row = devices.row_of(actor, device_id)
-    chosen: Row = {name: query[name] for name in ("event", "level") if name in query}
-    chosen |= {"device_id": row["_id"], "at": _between(query)}
-    sign, beyond = ("-", "$lt") if query["order"] == "desc" else ("+", "$gt")
-    if after.position is not None:
-        at, log_id = datetime.fromtimestamp(int(after.position[0]) / 1000, UTC), ObjectId(str(after.position[1]))
-        edge = {"$lte" if sign == "-" else "$gte": at}
-        chosen["$and"] = [{"at": edge}, {"$or": [{"at": {beyond: at}}, {"_id": {beyond: log_id}}]}]
-    found = Log.objects.visible_to(actor).filter(__raw__=chosen).order_by(f"{sign}at", f"{sign}id")
-    return after.cut(list(found.limit(after.limit + 1).as_pymongo()), _position)
-
-
-def _between(query: Mapping[str, Any]) -> Row:
-    bounds = {"$gte": query.get("start"), "$lt": query.get("end")}
-    return {name: bound for name, bound in bounds.items() if bound is not None} or {"$exists": True}
-
-
-def _position(row: Row) -> Position:
-    return int(row["at"].timestamp() * 1000), str(row["_id"])
 
 
 def gaps(actor: Actor, device_id: str) -> Gaps:

@@ -25,10 +25,10 @@ minute in all: it signs up, logs in, changes and forgets its password.)
 
 A run skips the stream of live events, because it never ends: to send it by hand, give the variable `listen` any
 value. It skips as well what takes something that it cannot know, until you give it to the variable of that name:
-the id of another session of yours, of a notification or of a job, of an export that waits to be made and of one
-that is made (which it is depends on how fast your worker is), and of a device to be told of when it is offline
-(the run has deleted its own by then); a new address, and what is mailed: the code for a forgotten password, and
-the tokens for a new address and of an invitation; and leaving an organization (`leave`), which its last owner
+the id of another session of yours, of a notification, of a job or of an import, of an export that waits to be made
+and of one that is made (which it is depends on how fast your worker is), and of a device to be told of when it is
+offline (the run has deleted its own by then); a new address, and what is mailed: the code for a forgotten password,
+and the tokens for a new address and of an invitation; and leaving an organization (`leave`), which its last owner
 cannot.
 What only platform admins may do waits for any value of `platformAdmin`.
 """
@@ -67,6 +67,7 @@ VARIABLES = {
     "notificationId": "",
     "waitingExportId": "",
     "doneExportId": "",
+    "importId": "",
     "ruledDeviceId": "",
     "webhookId": "",
     "deliveryId": "",
@@ -111,6 +112,8 @@ PARTS = {
         needs="newEmail", sends={"email": "newEmail", "currentPassword": "password"}
     ),
     "POST /api/auth/email/confirm": Part(needs="emailToken", sends={"token": "emailToken"}),
+    "GET /api/logs/imports/{import_id}": Part(needs="importId"),
+    "POST /api/logs/imports/{import_id}/cancel": Part(needs="importId"),
     "GET /api/users": Part(needs="platformAdmin"),
     "GET /api/users/users": Part(needs="platformAdmin"),
     "GET /api/admin/jobs": Part(needs="platformAdmin"),
@@ -250,8 +253,9 @@ def _item(operation: Operation, schemas: Json) -> Json:
     if not told.get("security"):
         request["auth"] = {"type": "noauth"}
     if "requestBody" in told:
-        request["header"].append({"key": "Content-Type", "value": "application/json"})
-        request["body"] = {"mode": "raw", "raw": _text(_body(operation, schemas))}
+        kind = next(iter(told["requestBody"]["content"]))
+        request["header"].append({"key": "Content-Type", "value": kind})
+        request["body"] = {"mode": "raw", "raw": _raw(operation, kind, schemas)}
     return {"name": told["summary"], "event": list(_scripts(operation)), "request": request}
 
 
@@ -307,6 +311,13 @@ def _query(operation: Operation, parameter: Json) -> Json:
         raise Unfit(f"Nothing gives {operation.name} its {parameter['name']}.")
     value = str(parameter["schema"].get("default", ""))
     return {"key": parameter["name"], "value": value, "disabled": True, **_description(parameter)}
+
+
+def _raw(operation: Operation, kind: str, schemas: Json) -> str:
+    if kind == "application/json":
+        return _text(_body(operation, schemas))
+    text: str = operation.told["requestBody"]["content"][kind]["schema"]["example"]
+    return text
 
 
 def _body(operation: Operation, schemas: Json) -> Json:

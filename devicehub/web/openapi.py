@@ -1,7 +1,7 @@
 """The OpenAPI document: what a guard, a body and a view's own errors imply, written down for every operation."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -135,11 +135,20 @@ def _references(headers: Headers) -> Headers:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
 
 
-def note(view: Any, *, guard: Guard | None = None, errors: Errors = (), parameters: Parameters = ()) -> Any:
-    """Keep on `view` what the document will say of it."""
+def note(
+    view: Any,
+    *,
+    guard: Guard | None = None,
+    errors: Errors = (),
+    parameters: Parameters = (),
+    body: Mapping[str, Any] | None = None,
+) -> Any:
+    """Keep on `view` what the document will say of it; `body` is one that no schema loads."""
     doc = dict(getattr(view, "_apidoc", {}))
     doc["failures"] = (*doc.get("failures", ()), *errors)
     doc["takes"] = (*doc.get("takes", ()), *parameters)
+    if body is not None:
+        doc["body"] = body
     if guard is not None:
         doc["guard"] = view.guard = guard
         doc["name"] = view.__qualname__
@@ -152,6 +161,8 @@ def document(doc: dict[str, Any], doc_info: dict[str, Any], *, spec: APISpec, **
     guard: Guard = doc_info["guard"]
     view, _, method = doc_info["name"].partition(".")
     doc["operationId"] = method + view
+    if "body" in doc_info:
+        doc["requestBody"] = doc_info["body"]
     doc["parameters"] = [*doc.get("parameters", ()), *doc_info["takes"]]
     responses = doc["responses"] | _failures(doc, doc_info, spec)
     doc["responses"] = {str(status): responses[status] for status in sorted(responses)}

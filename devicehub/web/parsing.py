@@ -46,7 +46,7 @@ def _is_storable(item: Any) -> bool:
     return not isinstance(item, int | float) or abs(item) < NUMBERS_END
 
 
-def _whole_body(req: flask.Request) -> bytes:
+def whole_body(req: flask.Request) -> bytes:
     """The body, or what werkzeug raises for one that is too large.
 
     Of one that comes in chunks werkzeug gives what is within the limit, and says so only to who reads on.
@@ -66,7 +66,7 @@ class Parser(FlaskParser):
     }
 
     def load_json(self, req: flask.Request, schema: ma.Schema) -> Any:
-        body = _whole_body(req)
+        body = whole_body(req)
         if not req.is_json:
             if body or req.mimetype:
                 raise UnsupportedMediaType(reason="Send the body as application/json.")

@@ -16,6 +16,8 @@ from devicehub.web.guards import Guard, guard_of
 
 Json = dict[str, Any]
 
+# What is done at once, or later where it is much: it is the answer that says which.
+IN_TWO_WAYS = {"POST /api/logs/import"}
 METHODS = ("get", "put", "post", "patch", "delete")
 PROBLEM = "application/problem+json"
 
@@ -153,7 +155,7 @@ def test_every_parameter_is_told_once_and_ids_have_an_example(document: Json, op
 def test_every_response_is_described_and_has_a_body_unless_it_cannot(operations: dict[str, Json]) -> None:
     for name, operation in operations.items():
         successes = [status for status in operation["responses"] if status.startswith("2")]
-        assert len(successes) == 1, name
+        assert len(successes) == (2 if name in IN_TWO_WAYS else 1), name
         for status, response in operation["responses"].items():
             assert response["description"], (name, status)
             assert ("content" in response) is (status not in ("204", "304")), (name, status)

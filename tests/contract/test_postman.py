@@ -93,6 +93,8 @@ def test_only_what_never_ends_or_takes_what_no_run_can_know_is_skipped(made: Jso
         "End a membership",
         "End one of one's sessions",
         "Note that one has read a notification",
+        "Tell how far an import is, and what came of it",
+        "Call an import off",
         "Read when people are told that this device is offline",
         "Change when people are told that this device is offline",
         "Call an export off",

@@ -39,6 +39,7 @@ from tests.factories import (
     make_code,
     make_device,
     make_export,
+    make_import,
     make_notification,
     make_schedule,
     make_webhook,
@@ -47,8 +48,8 @@ from tests.fuzz.conftest import CAMPAIGN, Document
 
 EVERY = 6  # of the edges of a schema the suite sends one in so many, `make fuzz` all
 TAGS = {
-    "audit", "jobs", "auth", "passwords", "users", "organizations", "devices", "logs", "notifications", "analytics",
-    "reports", "exports", "device_exports", "monitoring", "realtime", "webhooks",
+    "audit", "jobs", "auth", "passwords", "users", "organizations", "devices", "logs", "imports", "notifications",
+    "analytics", "reports", "exports", "device_exports", "monitoring", "realtime", "webhooks",
 }  # fmt: skip
 ENDING = {
     "POST /api/auth/refresh",
@@ -72,10 +73,11 @@ CREATING = {
     "POST /api/export/jobs",
     "POST /api/reports/schedules/{schedule_id}/run",
     "POST /api/webhooks",
+    "POST /api/logs/import",
 }
 # What tells how many of its parts were refused.
 BATCHES = {"POST /api/devices/batch": "failed", "POST /api/devices/heartbeats": "rejected",
-           "POST /api/devices/{device_id}/logs": "rejected"}  # fmt: skip
+           "POST /api/devices/{device_id}/logs": "rejected", "POST /api/logs/import": "rejected"}  # fmt: skip
 
 # Of the document's examples. Its address and password are those of Ada, who exists.
 REFRESH_TOKEN = "dhr1.65f0....0.b1f..."
@@ -161,6 +163,7 @@ REAL: dict[str, Callable[[Account, Ids], str]] = {
     "notification_id": lambda caller, _: make_notification(caller),
     "schedule_id": schedule,
     "export_id": lambda caller, _: make_export(caller.actor),
+    "import_id": lambda caller, _: make_import(caller.actor),
 }
 # What stands in the place of these, where the others would be refused.
 REAL_FOR: dict[str, dict[str, Callable[[Account, Ids], str]]] = {

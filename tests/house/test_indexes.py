@@ -1,5 +1,6 @@
 """Every query the code makes is served by an index: MongoDB's own profiler says so."""
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -17,8 +18,8 @@ from devicehub.exports import expiry
 from devicehub.jobs import service as jobs
 from devicehub.jobs import sweeping
 from devicehub.jobs.models import Job
+from devicehub.logs import imports, rebuilding
 from devicehub.logs import purges as log_purges
-from devicehub.logs import rebuilding
 from devicehub.notifications import offline
 from devicehub.notifications import purges as told_purges
 from devicehub.organizations import deletions
@@ -56,6 +57,8 @@ OURS = (
     "device_keys",
     "presence_history",
     "logs",
+    "log_imports",
+    "log_import_parts",
     "usage_hours",
     "usage_days",
     "usage_devices",
@@ -75,6 +78,8 @@ OURS = (
     "webhook_deliveries",
     "system",
 )
+
+NDJSON = "application/x-ndjson"
 
 
 @pytest.fixture
@@ -150,6 +155,7 @@ def use_everything(client: FlaskClient, account: Any) -> None:
     use_organizations(client, account)
     use_jobs(client, account.actor)
     use_exports(client, account)
+    use_imports(client, ObjectId(account.actor.organization_id))
     grant = sessions.switch(account.actor, account.actor.organization_id, ip=None, user_agent="tests")
     grant = sessions.rotate(grant.refresh_token, ip=None, user_agent="tests")
     client.post("/api/auth/revoke", json={"token": grant.refresh_token})
@@ -168,7 +174,10 @@ def use_logs(client: FlaskClient, path: str) -> None:
     assert client.post(f"{path}/logs", json=told).json["accepted"] == 1
     at = "2026-01-01T00:00:00Z"
     for query in ("", "event=on", "level=info", "event=on&level=info", f"from={at}", f"to={at}&order=asc"):
+        assert client.get(f"{path}/logs?{query}&search=o").status_code == 200
         assert client.get(f"{path}/logs?{query}").status_code == 200
+        for beside in ("", "&search=o", f"&deviceId={path.rpartition('/')[2]}", "&level=error"):
+            assert client.get(f"/api/logs?{query}{beside}").status_code in (200, 422)
     assert client.get(f"{path}/logs/gaps").json["first"] == 1
     other = client.post("/api/devices", json={"name": "Other", "type": "sensor"}).json["id"]
     both = f"devices={path.rpartition('/')[2]},{other}"
@@ -187,6 +196,27 @@ def use_logs(client: FlaskClient, path: str) -> None:
     list(log_purges.before(owner, clock.now() - timedelta(days=90)))
     assert [rebuilding.check(owner, day).wrong for day in rebuilding.days_of(owner)] == [0]
     list(rebuilding.keep_zone(owner, "Asia/Kathmandu"))
+
+
+def use_imports(client: FlaskClient, owner: ObjectId) -> None:
+    """Every query of imports, once."""
+    new = {"name": "Imported", "type": "sensor", "serialNumber": "S2"}
+    device = client.post("/api/devices", json=new).json["id"]
+    lines = [{"deviceId": device, "event": "on"}, {"serialNumber": "S2", "event": "on"}]
+    body = b"\n".join(json.dumps(line).encode() for line in lines)
+    assert client.post("/api/logs/import", data=body, content_type=NDJSON).json["accepted"] == 2
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(imports, "AT_ONCE", 1)
+        answers = [client.post("/api/logs/import", data=body, content_type=NDJSON) for _ in range(2)]
+    made = [answer.headers["Location"] for answer in answers]
+    cursor = client.get("/api/logs/imports?limit=1").json["pagination"]["nextCursor"]
+    assert client.get(f"/api/logs/imports?cursor={cursor}").status_code == 200
+    assert client.post(f"{made[0]}/cancel").json["status"] == "cancelled"
+    assert [job.status for job in run_due_jobs("logs.import")] == ["completed"]
+    assert client.get(made[1]).json["result"]["accepted"] == 2
+    with clock.moved(timedelta(hours=2)):
+        imports.drop_sources_of_ended(owner)
+    assert client.delete(f"/api/devices/{device}").status_code == 204
 
 
 def use_keys(client: FlaskClient, path: str) -> None:

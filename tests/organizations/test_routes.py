@@ -226,6 +226,7 @@ MEANT_FOR = (
     ("PATCH DELETE", "/api/devices/bulk", "change_any_device"),
     ("GET", "/api/devices/<id:device_id>/keys", "register_devices"),
     ("POST PUT PATCH DELETE", "/api/devices", "register_devices"),
+    ("POST", "/api/logs/import", "register_devices"),
     ("PATCH", "/api/notifications/rules/<id:device_id>", "register_devices"),
     ("PATCH", "/api/notifications/rules", "change_settings"),
     ("GET POST PATCH DELETE", "/api/webhooks", "change_settings"),

@@ -27,7 +27,22 @@ class Operation:
 
     @property
     def takes_body(self) -> bool:
-        return "requestBody" in self.document
+        return "application/json" in self._content
+
+    @property
+    def takes_lines(self) -> bool:
+        return "application/x-ndjson" in self._content
+
+    @property
+    def _content(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.document.get("requestBody", {}).get("content", {})
+        return found
+
+    @property
+    def lines(self) -> str:
+        """A body of lines, of the document's own examples."""
+        text: str = self._content["application/x-ndjson"]["schema"]["example"]
+        return text
 
     @property
     def has_id(self) -> bool:

@@ -134,6 +134,8 @@ def prepared(operation: Operation, account: Account, ids: dict[str, str]) -> dic
     if operation.path == "/api/export/jobs/{export_id}/cancel" and "export_id" in ids:
         ids["export_id"] = make_export(account.actor, made=False)
     body = {"json": operation.example | real.get(operation.path, {})} if operation.takes_body else {}
+    if operation.takes_lines:
+        body = {"content": operation.lines, "headers": {"Content-Type": "application/x-ndjson"}}
     query = f"?devices={ids['device_id']},{make_device(account.actor)['id']}" if takes_two(operation, ids) else ""
     return {"method": operation.method, "url": operation.address(ids) + query, **body}
 
@@ -145,7 +147,8 @@ def takes_two(operation: Operation, ids: dict[str, str]) -> bool:
 
 def perform(http: httpx.Client, account: Account, how: dict[str, Any]) -> httpx.Response:
     """Do what an operation is for, with what was prepared for it."""
-    return http.request(headers=account.headers | {"User-Agent": "tests"}, **how)
+    headers = account.headers | {"User-Agent": "tests"} | how.get("headers", {})
+    return http.request(**how | {"headers": headers})
 
 
 @pytest.mark.timeout(300)  # it takes something of each kind for every operation

@@ -57,6 +57,8 @@ def ask(app: Any) -> Ask:
     def send(operation: Operation, credential: str, ids: Ids, *, body: Any = None, query: str = "") -> Any:
         body = operation.example if body is None and operation.takes_body else body
         how = {"json": body} if operation.takes_body else {}
+        if operation.takes_lines:
+            how = {"data": operation.lines, "content_type": "application/x-ndjson"}
         path = operation.address(ids) + query
         return stranger.open(path, method=operation.method, headers=bearing(credential), **how)
 
