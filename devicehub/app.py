@@ -10,11 +10,12 @@ from pymongo.errors import PyMongoError
 from devicehub import reactions
 from devicehub.audit import trail
 from devicehub.auth import uses
-from devicehub.core import cache, config, events, live, logging, migrations, mongo, queue, redis
+from devicehub.core import cache, config, events, live, logging, migrations, mongo, queue, redis, turnstile
 from devicehub.core.cache import BytesCache, Cache
 from devicehub.core.config import Settings
 from devicehub.core.duties import Duty
 from devicehub.core.live import Live
+from devicehub.core.turnstile import Turnstile
 from devicehub.devices import sweeper
 from devicehub.extensions import api, caching, socketio
 from devicehub.features import doors
@@ -39,6 +40,7 @@ def create_app(settings: Settings) -> Flask:
     mongo.connect(settings)
     redis.connect(settings)
     queue.connect(settings)
+    turnstile.use(Turnstile(settings.requests_at_once))
     askers.know_by(organizations.memberships)
 
     app = Flask("devicehub", static_folder=None)

@@ -14,7 +14,7 @@ from gevent import monkey
 from gevent.threadpool import ThreadPool
 
 from devicehub.auth.errors import UnfitPassword
-from devicehub.core import config
+from devicehub.core import config, turnstile
 from devicehub.core.errors import Busy
 
 SHORTEST, LONGEST_BYTES = 8, 72
@@ -97,7 +97,8 @@ class _Pool:
         if not self._room.acquire(blocking=False):
             raise Busy(retry_after=1)
         try:
-            return self._threads.apply(work) if self._patched else self._threads.submit(work).result()
+            with turnstile.current().outside():
+                return self._threads.apply(work) if self._patched else self._threads.submit(work).result()
         finally:
             self._room.release()
 

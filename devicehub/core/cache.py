@@ -107,6 +107,8 @@ class Cache:
         self._renew = redis.script(_RENEW)
         self._settled = -1  # an earlier process of ours may have died before it settled
         self._flights: dict[tuple[str, bytes, bool], Future[bytes]] = {}
+        self._under_way: dict[str, Future[bytes]] = {}
+        self._next: dict[str, Future[bytes]] = {}
         self._lock = threading.Lock()
         self._room_until, self._has_room = 0.0, True
 
@@ -149,7 +151,7 @@ class Cache:
 
     def _answer(self, name: str, look: _Look | None, ttl: int, compute: Callable[[], bytes]) -> Cached:
         if look is None:
-            return Cached(compute(), "BYPASS")
+            return Cached(self._anew(name, compute), "BYPASS")
         if look.value is not None:
             stored_at, _, payload = look.value.partition(b"\n")
             return Cached(payload, "HIT", max(0, int(time.time() - float(stored_at))))
@@ -215,6 +217,34 @@ class Cache:
         finally:
             with self._lock:
                 del self._flights[key]
+        return payload
+
+    def _anew(self, name: str, compute: Callable[[], bytes]) -> bytes:
+        """Compute it from now on: once for all who ask while an earlier computation of it is under way."""
+        with self._lock:
+            flight = self._next.get(name)
+            leads = flight is None
+            if flight is None:
+                flight = self._next[name] = Future()
+            before = self._under_way.get(name)
+        if not leads:
+            return flight.result()
+        if before is not None:
+            before.exception()  # waits for its end, whichever it is
+        with self._lock:
+            del self._next[name]
+            self._under_way[name] = flight
+        try:
+            payload = compute()
+        except BaseException as error:
+            flight.set_exception(error)
+            raise
+        else:
+            flight.set_result(payload)
+        finally:
+            with self._lock:
+                if self._under_way.get(name) is flight:
+                    del self._under_way[name]
         return payload
 
     def _keep(self, name: str, look: _Look, ttl: int, payload: bytes) -> None:

@@ -150,6 +150,7 @@ class Settings(BaseSettings):
     allowed_origins: Origins = ()
     trusted_proxies: int = Field(0, ge=0)
     max_request_size: Size = 10 << 20
+    requests_at_once: int = Field(64, ge=1)
 
     auth_rate_limit: PerMinute = "5 per minute"
     refresh_rate_limit: PerMinute = "30 per minute"

@@ -27,7 +27,7 @@ A run skips the stream of live events, because it never ends: to send it by hand
 value. It skips as well what takes something that it cannot know, until you give it to the variable of that name:
 the id of another session of yours, of a notification, of a job or of an import, of an export that waits to be made
 and of one that is made (which it is depends on how fast your worker is), and of a device to be told of when it is
-offline (the run has deleted its own by then); a new address, and what is mailed: the code for a forgotten password,
+offline (the run has deleted its own by then); a new address, and what is mailed: the code of a forgotten password,
 and the tokens for a new address and of an invitation; and leaving an organization (`leave`), which its last owner
 cannot.
 What only platform admins may do waits for any value of `platformAdmin`.

@@ -8,10 +8,10 @@ import orjson
 import structlog
 from flask import Flask, Response, g, has_request_context, request
 from gunicorn.http.errors import ParseException
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConnectionFailure, PyMongoError
 from werkzeug.exceptions import HTTPException, InternalServerError, RequestEntityTooLarge
 
-from devicehub.core import metrics, mongo
+from devicehub.core import metrics, mongo, turnstile
 from devicehub.core.errors import (
     DatabaseUnavailable,
     DeviceHubError,
@@ -66,7 +66,10 @@ def named(error: BaseException) -> DeviceHubError:
     if mongo.is_outage(error):
         metrics.count_degraded("mongodb")
         log.warning("mongodb.away", error=type(error).__name__)
-        return DatabaseUnavailable()
+        away = DatabaseUnavailable()
+        if isinstance(error, ConnectionFailure):  # not merely one question that took too long
+            turnstile.current().refuse(away)
+        return away
     if isinstance(error, RedisAway):
         return Unavailable()
     if isinstance(error, ParseException):

@@ -10,7 +10,7 @@ from flask import Flask, Response, g, request
 from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from devicehub.core import config, crypto, migrations
+from devicehub.core import config, crypto, migrations, turnstile
 from devicehub.core.errors import DatabaseUnavailable, NotFound, UnsupportedMediaType
 from devicehub.web.guards import guard_of_request
 from devicehub.web.identity import known_actor
@@ -40,7 +40,7 @@ def init_app(app: Flask) -> None:
     app.url_map.strict_slashes = app.url_map.merge_slashes = app.url_map.redirect_defaults = False
     app.before_request(_begin)
     app.after_request(_end)
-    app.teardown_request(lambda _: structlog.contextvars.clear_contextvars())
+    app.teardown_request(_leave)
     if settings.allowed_origins:
         CORS(
             app,
@@ -76,12 +76,20 @@ def _begin() -> None:
     g.request_id = sent if _REQUEST_ID.fullmatch(sent) else crypto.random_token(12)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id, ip=request.remote_addr)
+    if not request.path.startswith("/health"):  # whoever asks whether we live is not to wait
+        turnstile.current().enter()
     if not _is_ours(request.blueprint):
         raise NotFound()
     if request.path.startswith("/api/") and not migrations.done.is_set():
         raise DatabaseUnavailable()
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise UnsupportedMediaType(reason="Send the body as it is, without Content-Encoding.")
+
+
+def _leave(_: BaseException | None) -> None:
+    """The answer is made: what of it still flows takes no place."""
+    turnstile.current().leave()
+    structlog.contextvars.clear_contextvars()
 
 
 def _is_ours(blueprint: str | None) -> bool:

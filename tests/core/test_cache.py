@@ -220,3 +220,26 @@ def test_a_process_that_lost_a_call_outdates_everything_before_it_reads(ours: Ca
     redis.current().failures += 1  # what a time-out of this process's own call leaves behind
     assert fetch(ours) == Cached(b"new", "MISS")
     assert fetch(others) == Cached(b"new", "HIT")
+
+
+def test_who_ask_past_the_cache_while_it_is_computed_share_the_next_computation(ours: Cache) -> None:
+    may_end, computed = threading.Event(), list[int]()
+
+    def compute() -> bytes:
+        computed.append(len(computed))
+        may_end.wait(10)
+        return b"%d" % computed[-1]
+
+    def ask() -> Cached:
+        return ours.fetch("org", "things", "one", ttl=60, compute=compute, bypass=True)
+
+    with ThreadPoolExecutor(20) as pool:
+        first = pool.submit(ask)
+        wait_until(lambda: computed == [0])
+        others = [pool.submit(ask) for _ in range(10)]
+        wait_until(lambda: "org:things:one" in ours._next)
+        may_end.set()
+        assert first.result(10) == Cached(b"0", "BYPASS")
+        assert {other.result(10).payload for other in others} <= {b"1", b"2"}
+    assert len(computed) <= 3
+    assert (ours._next, ours._under_way) == ({}, {})
