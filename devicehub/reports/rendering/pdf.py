@@ -1,7 +1,6 @@
 """A report as a PDF on A4: what it is of, its charts, and its tables as far as anybody would leaf through them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 from itertools import islice
 from typing import Any, BinaryIO
 from xml.sax.saxutils import escape
@@ -11,37 +10,22 @@ from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.platypus import Flowable, KeepTogether, LongTable, Paragraph, SimpleDocTemplate, Spacer
+from reportlab.platypus import Flowable, KeepTogether, Paragraph, SimpleDocTemplate, Spacer
 
-from devicehub.reports.rendering import drawing, fonts, palette
+from devicehub.reports.rendering import drawing, fonts, grid, palette
 from devicehub.reports.rendering.pace import paced
 from devicehub.reports.rendering.words import sentences
-from devicehub.reports.report import Cell, Column, Report, Row, Table
+from devicehub.reports.report import Report, Row, Table
 
 MOST_ROWS = 2000
 MARGIN = 18 * mm
 WIDTH = A4[0] - 2 * MARGIN
 SIZE = 8
-_GAPS = 8  # points beside the text of a cell
 _PADDING = 6  # of platypus's own, within the margins
-_WEIGHTS = {"text": 3.0, "number": 1.7, "time": 2.4}
 _TITLE = ParagraphStyle("title", fontName=fonts.STRONG, fontSize=20, leading=25, textColor=HexColor(palette.INK))
 _TITLE_OF_ANY = ParagraphStyle("title of any letters", parent=_TITLE, fontName=fonts.TEXT)
 _HEADING = ParagraphStyle("heading", parent=_TITLE, fontSize=11, leading=16, spaceBefore=14, spaceAfter=4)
 _FAINT = ParagraphStyle("faint", fontName=fonts.TEXT, fontSize=9, leading=13, textColor=HexColor(palette.FAINT))
-_GRID: Sequence[tuple[Any, ...]] = [
-    ("FONT", (0, 0), (-1, 0), fonts.STRONG, SIZE),
-    ("FONT", (0, 1), (-1, -1), fonts.TEXT, SIZE),
-    ("TEXTCOLOR", (0, 0), (-1, 0), HexColor(palette.BRAND)),
-    ("TEXTCOLOR", (0, 1), (-1, -1), HexColor(palette.INK)),
-    ("LINEBELOW", (0, 0), (-1, 0), 0.8, HexColor(palette.BRAND)),
-    ("LINEBELOW", (0, 1), (-1, -1), 0.4, HexColor(palette.LINE)),
-    ("LEFTPADDING", (0, 0), (-1, -1), _GAPS / 2),
-    ("RIGHTPADDING", (0, 0), (-1, -1), _GAPS / 2),
-    ("TOPPADDING", (0, 0), (-1, -1), 3),
-    ("BOTTOMPADDING", (0, 0), (-1, -1), 3),
-    ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
-]
 
 
 def write(report: Report, out: BinaryIO, progress: Callable[[int], None]) -> int:
@@ -82,40 +66,11 @@ def _left_out(number: int) -> str:
 
 
 def _shown(table: Table, rows: Sequence[Row], timezone: str) -> list[Flowable]:
-    """A table under its heading, with those of its columns that there is room for."""
+    """A table under its heading."""
     heading = Paragraph(table.title, _HEADING)
     if not rows:
         return [heading, Paragraph("There are none.", _FAINT)]
-    chosen = [(place, column) for place, column in enumerate(table.columns) if column.printed]
-    columns, zone = [column for _, column in chosen], ZoneInfo(timezone)
-    widths = _widths(columns)
-    room = [width - _GAPS for width in widths]
-    head = [
-        fonts.fitted(column.label, space, SIZE, fonts.STRONG) for column, space in zip(columns, room, strict=True)
-    ]
-    body = [
-        [
-            fonts.fitted(_told(row[place], zone), space, SIZE)
-            for (place, _), space in zip(chosen, room, strict=True)
-        ]
-        for row in rows
-    ]
-    right = [("ALIGN", (at, 0), (at, -1), "RIGHT") for at, one in enumerate(columns) if one.type == "number"]
-    grid = LongTable([head, *body], widths, repeatRows=1, style=[*_GRID, *right])
-    return [heading, grid, Spacer(0, 6)]
-
-
-def _widths(columns: Sequence[Column]) -> list[float]:
-    weights = [_WEIGHTS[column.type] for column in columns]
-    return [WIDTH * weight / sum(weights) for weight in weights]
-
-
-def _told(cell: Cell, zone: ZoneInfo) -> str:
-    if cell is None:
-        return "\N{EN DASH}"
-    if isinstance(cell, datetime):
-        return f"{cell.astimezone(zone):%Y-%m-%d %H:%M}"
-    return cell if isinstance(cell, str) else drawing.told(cell)
+    return [heading, grid.draw(table.columns, rows, WIDTH, ZoneInfo(timezone)), Spacer(0, 6)]
 
 
 def _document(report: Report, out: BinaryIO) -> SimpleDocTemplate:
