@@ -1,75 +1,24 @@
 """Real workers that are killed, stopped and cut off: each job is done, and its result is published once."""
 
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psutil
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
 from devicehub.core import redis
 from devicehub.core.actor import SYSTEM
-from devicehub.core.config import Settings
-from devicehub.core.duties import Duty
 from devicehub.jobs import service as jobs
-from devicehub.jobs import sweeping
 from devicehub.jobs.models import Job
-from tests.conftest import ROOT, Servers, wait_until
+from tests.conftest import Servers, wait_until
 from tests.factories import make_account
+from tests.jobs.processes import start, sweeper
 
+__all__ = ["start", "sweeper"]  # fixtures
 # Its workers are processes of their own: one parallel worker at a time is enough of them.
 pytestmark = [pytest.mark.xdist_group("jobs"), pytest.mark.usefixtures("deeds", "sweeper")]
-
-LEASE_S = 3
-
-
-class Worker:
-    """A worker process that knows the jobs of `deeds.py`."""
-
-    def __init__(self, settings: Settings, **environment: str) -> None:
-        named = settings.model_dump(mode="json", exclude_none=True, exclude={"allowed_origins", "log_file"})
-        env = os.environ | {name.upper(): str(value) for name, value in named.items()}
-        env |= {"JOB_LEASE_SECONDS": str(LEASE_S)} | environment
-        command = [sys.executable, "-m", "tests.jobs.deeds"]
-        self.process = subprocess.Popen(command, cwd=ROOT, env=env)
-
-    def child(self) -> psutil.Process:
-        """The process of the job it works on."""
-        parent = psutil.Process(self.process.pid)
-        found: psutil.Process = wait_until(lambda: next(iter(parent.children()), None), what="a job's process")
-        return found
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait(10)
-
-
-@pytest.fixture
-def start(app: Flask, settings: Settings) -> Iterator[Callable[..., Worker]]:
-    """Start a worker: `start()`; none outlives the test."""
-    started: list[Worker] = []
-
-    def make(**environment: str) -> Worker:
-        started.append(Worker(settings, **environment))
-        return started[-1]
-
-    yield make
-    for worker in started:
-        worker.end()
-
-
-@pytest.fixture
-def sweeper(app: Flask) -> Iterator[Duty]:
-    """What a serving process does, only more often."""
-    duty = Duty("test-sweeper", sweeping.sweep, every=0.2, lease=15)
-    duty.start()
-    yield duty
-    duty.stop()
 
 
 def ends(job_id: str, status: str = "completed", seconds: float = 60) -> Job:

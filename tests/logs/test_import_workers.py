@@ -1,6 +1,6 @@
 """An import whose worker is killed, and one whose worker wakes up late: each line is a log once, and counted once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -9,56 +9,37 @@ from bson import ObjectId
 from flask.testing import FlaskClient
 
 from devicehub.core import transactions
-from devicehub.core.config import Settings
-from devicehub.core.duties import Duty
-from devicehub.jobs import sweeping
 from devicehub.jobs.errors import LeaseLost
 from devicehub.jobs.models import Job
 from devicehub.logs import importing, imports
 from devicehub.logs.models import Import, ImportPart
 from tests.conftest import wait_until
 from tests.factories import Account, make_device
-from tests.jobs.test_workers import Worker
+from tests.jobs.processes import Worker, start, sweeper
 from tests.logs.test_imports import NDJSON, PATH, lines_of, written
 from tests.logs.test_rollups import everything_is_counted_once
 
+__all__ = ["start", "sweeper"]  # fixtures
 pytestmark = pytest.mark.xdist_group("jobs")
-
-
-@pytest.fixture
-def sweeper(app: Any) -> Iterator[Duty]:
-    duty = Duty("test-sweeper", sweeping.sweep, every=0.2, lease=15)
-    duty.start()
-    yield duty
-    duty.stop()
-
-
-@pytest.fixture
-def workers(app: Any, settings: Settings) -> Iterator[list[Worker]]:
-    """Those that a test starts; none outlives it."""
-    started: list[Worker] = []
-    yield started
-    for worker in started:
-        worker.end()
 
 
 @pytest.mark.actor()
 @pytest.mark.usefixtures("sweeper")
 def test_what_a_killed_worker_began_is_finished_by_another_and_nothing_is_counted_twice(
-    client: FlaskClient, account: Account, settings: Settings, workers: list[Worker]
+    client: FlaskClient, account: Account, start: Callable[..., Worker]
 ) -> None:
     number, device = 20_001, make_device(account.actor)
     answer = client.post(PATH, data=lines_of(device, number), content_type=NDJSON)
     path = answer.headers["Location"]
     assert answer.status_code == 202
-    workers.append(Worker(settings))
+    doomed = start()
     wait_until(lambda: Import.objects(done__gte=2).first(), 30, "it to be half way")
-    child = workers[0].child()
+    child = doomed.child()
     child.kill()
-    workers[0].end()
+    doomed.end()
     at_death = Import.objects.get().done
     assert 2 <= at_death < Import.objects.get().parts, "it was finished before it was killed"
-    workers.append(Worker(settings))
+    start()
     wait_until(lambda: Job.objects(status="completed").first(), 60, "it to be finished")
     done: Any = client.get(path).json
     assert (done["result"]["accepted"], done["result"]["duplicates"]) == (number, 0)
