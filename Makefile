@@ -48,6 +48,9 @@ bench-fanout: $(VENV)/.installed-dev ## measure live events beside plain Flask-S
 bench-analytics: $(VENV)/.installed-dev ## measure analytics over a million logs, and taking logs in (LOGS=, SECONDS=60, ONLY=)
 	$(BIN)/python -m tests.bench_analytics
 
+bench-exports: $(VENV)/.installed-dev ## measure exports of a million logs, and what ends them (LOGS=)
+	$(BIN)/python -m tests.bench_exports
+
 lint: $(VENV)/.installed-dev ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -84,4 +87,4 @@ $(VENV)/.installed-browser: requirements-browser.txt $(VENV)/.installed-dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-browser.txt
 	@touch $@
 
-.PHONY: help run test cover test-clients test-browser fuzz bench bench-presence bench-fanout bench-analytics lint format postman lock clean
+.PHONY: help run test cover test-clients test-browser fuzz bench bench-presence bench-fanout bench-analytics bench-exports lint format postman lock clean
