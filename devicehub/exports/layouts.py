@@ -31,7 +31,7 @@ COLUMNS = (
     "receivedAt",
 )
 _WIDE_BEFORE = ("timestamp", "deviceId", "deviceName")
-# Whatever is not plainly a cell as it stands is left to `cells`.
+# What is a cell as it stands; whatever else there is stands in quotes.
 _PLAIN = re.compile(r"[^=+\-@\t\r\n\",][^\t\r\n\",]*")
 
 
@@ -51,12 +51,14 @@ class LongCsv:
     def __init__(self, name_of: NameOf) -> None:
         self._device = _Once(lambda device_id: f"{device_id},{_cell(name_of(device_id))}")
         self._event = _Once(_cell)
+        self._received = _Once(_time)
 
     def head(self) -> bytes:
         return cells.row(COLUMNS).encode()
 
     def rows(self, batch: Sequence[Row]) -> bytes:
-        device, event, lines = self._device, self._event, []
+        device, event, received, lines = self._device, self._event, self._received, []
+        received.clear()  # many came together, but not all
         for row in batch:
             get = row.get
             value, message, metadata, sequence = get("value"), get("message"), get("metadata"), get("sequence")
@@ -64,7 +66,7 @@ class LongCsv:
                 f"{_time(row['at'])},{device[row['device_id']]},{event[row['event']]},{row['level']},"
                 f"{'' if value is None else value},{_cell(message) if message else ''},"
                 f"{_cell(orjson.dumps(metadata).decode()) if metadata else ''},"
-                f"{'' if sequence is None else sequence},{_time(row['received_at'])}\r\n"
+                f"{'' if sequence is None else sequence},{received[row['received_at']]}\r\n"
             )
         return "".join(lines).encode()
 
@@ -158,7 +160,9 @@ class _Once(dict[Any, str]):
 
 
 def _cell(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) else cells.row((text,))[:-2]
+    if _PLAIN.fullmatch(text):
+        return text
+    return '"' + cells.neutral(text).replace('"', '""') + '"'
 
 
 def _time(moment: datetime) -> str:

@@ -1,6 +1,7 @@
 """Many logs at once, as they lie in their index: device by device, and of each in the order of time."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -44,9 +45,18 @@ def count(actor: Actor, wanted: Wanted, *, at_most: int | None = None) -> int:
 
 def batches(actor: Actor, wanted: Wanted, *, size: int = BATCH) -> Iterator[list[Row]]:
     """The logs as they are stored, some at a time; never many of them in memory."""
-    with Log._get_collection().find(_seen(actor, wanted), batch_size=size).sort(_ORDER).hint(_INDEX) as rows:
-        while some := list(islice(rows, size)):
+    with (
+        Log._get_collection().find(_seen(actor, wanted), batch_size=size).sort(_ORDER).hint(_INDEX) as rows,
+        ThreadPoolExecutor(1) as reader,
+    ):
+        ahead = reader.submit(_some, rows, size)  # MongoDB works on the next while we work on these
+        while some := ahead.result():
+            ahead = reader.submit(_some, rows, size)
             yield some
+
+
+def _some(rows: Iterator[Row], size: int) -> list[Row]:
+    return list(islice(rows, size))
 
 
 def events_of(actor: Actor, wanted: Wanted, *, at_most: int) -> list[str]:
