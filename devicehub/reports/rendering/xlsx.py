@@ -20,6 +20,7 @@ from devicehub.reports.report import Column, Report, Row, Table
 
 OPTIONS = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
 MOST_ROWS = 1_000_000  # of a sheet; Excel has room for 1 048 576
+A4 = 9  # as Excel numbers paper
 WIDTHS = {"text": 24, "number": 14, "time": 20}
 
 
@@ -39,6 +40,7 @@ def write(report: Report, out: BinaryIO, progress: Callable[[int], None]) -> int
 def _fill(workbook: xlsxwriter.Workbook, report: Report, progress: Callable[[int], None]) -> int:
     writer = Writer(workbook, ZoneInfo(report.timezone))
     overview = workbook.add_worksheet("Overview")
+    _fit_on_paper(overview)
     written = 0
     for table in report.tables:
         rows = paced(table.rows(), progress) if table is report.main else table.rows()
@@ -72,7 +74,9 @@ class Writer:
 
     def _sheet(self, table: Table, name: str) -> Worksheet:
         sheet: Worksheet = self._workbook.add_worksheet(name)
+        _fit_on_paper(sheet)
         sheet.freeze_panes(1, 0)
+        sheet.repeat_rows(0)
         for place, column in enumerate(table.columns):
             sheet.set_column(place, place, max(WIDTHS[column.type], len(column.label) + 2))
             label = f"{column.label} ({self._zone.key})" if column.type == "time" else column.label
@@ -94,3 +98,9 @@ class Writer:
         sheet.write_string(0, 0, report.title, self._title)
         for number, sentence in enumerate(sentences(report), 1):
             sheet.write_string(number, 0, sentence, self._faint)
+
+
+def _fit_on_paper(sheet: Worksheet) -> None:
+    """Who prints it gets its whole width on each page."""
+    sheet.set_paper(A4)
+    sheet.fit_to_pages(1, 0)
