@@ -85,6 +85,9 @@ NDJSON = "application/x-ndjson"
 @pytest.fixture
 def profiled(client: FlaskClient) -> Iterator[list[dict[str, Any]]]:
     db, seen = mongo.database(), []
+    db.create_collection(
+        "system.profile", capped=True, size=64 << 20
+    )  # of its own accord it keeps the last few only
     db.command("profile", 2)
     yield seen
     db.command("profile", 0)
