@@ -23,8 +23,7 @@ ON: Mapping[str, tuple[str, ...]] = {
         "exports.purge_organization",
     ),
     "webhook.deleted": ("webhooks.purge",),
-    "job.completed": ("exports.tell",),
-    "job.failed": ("exports.tell",),
+    "job.ended": ("exports.tell",),
 }
 
 # At these times (minute, hour, day, month, weekday; UTC), these jobs. Times missed while all was down are made up

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from devicehub.core import clock
 from devicehub.core.actor import Actor
 from devicehub.core.errors import InvalidInput
 from devicehub.devices import service as devices
@@ -13,6 +15,7 @@ from devicehub.exports.errors import ExportTooLarge
 from devicehub.exports.layouts import Layout
 from devicehub.logs import extracts
 from devicehub.logs.extracts import Row, Wanted
+from devicehub.logs.intake import AHEAD
 
 MOST = 10_000
 
@@ -31,13 +34,15 @@ def logs(actor: Actor, device_id: str, query: Mapping[str, Any]) -> File:
 
     All of them are read before the first byte is sent: whatever fails, fails in time to be told.
     """
-    exports.check_range(query["start"], query["end"])
+    end: datetime = query.get("end", clock.now() + AHEAD)
+    start: datetime = query.get("start", end - exports.LONGEST)
+    exports.check_range(start, end)
     if query["layout"] == "wide" and query["format"] != "csv":
         raise InvalidInput(errors={"layout": ["Only a CSV is wide."]})
     device = devices.row_of(actor, device_id)
     wanted = Wanted(
-        start=query["start"],
-        end=query["end"],
+        start=start,
+        end=end,
         device_ids=[device["_id"]],
         events=[query["event"]] if "event" in query else (),
         levels=[query["level"]] if "level" in query else (),
@@ -46,7 +51,7 @@ def logs(actor: Actor, device_id: str, query: Mapping[str, Any]) -> File:
         raise ExportTooLarge(limit=MOST, errors={"from": [f"More than {MOST} logs from then on."]})
     layout = layout_of(actor, wanted, query["format"], query["layout"])
     rows = list(extracts.batches(actor, wanted))
-    name = f"logs_{query['start']:%Y%m%d}-{query['end']:%Y%m%d}_{device_id[-6:]}.{query['format']}"
+    name = f"logs_{start:%Y%m%d}-{end:%Y%m%d}_{device_id[-6:]}.{query['format']}"
     return File(name, MEDIA_TYPES[query["format"]], _written(layout, rows))
 
 

@@ -87,7 +87,10 @@ class NewExportSchema(Schema):
     )
     date_range = fields.Nested(
         ExportRangeSchema,
-        metadata={"description": "Of a device report there is none, of the others there has to be."},
+        metadata={
+            "description": "Of a device report there is none, of the others there has to be.",
+            "example": {"startDate": "2026-01-01T00:00:00.000Z", "endDate": "2026-02-01T00:00:00.000Z"},
+        },
     )
     filters = fields.Nested(ExportFiltersSchema, metadata={"example": {"levels": ["error", "critical"]}})
     layout = fields.String(
@@ -204,14 +207,10 @@ class ExportStatsSchema(Schema):
 
 class LogExportQuerySchema(Schema):
     start = Timestamp(
-        required=True,
-        data_key="from",
-        metadata={"description": "Of at most 366 days.", "example": "2026-01-01T00:00:00Z"},
+        data_key="from", metadata={"description": "366 days before `to` if nothing is said, which is the most."}
     )
     end = Timestamp(
-        required=True,
-        data_key="to",
-        metadata={"description": "Until just before then.", "example": "2026-02-01T00:00:00Z"},
+        data_key="to", metadata={"description": "Until just before then; until now if nothing is said."}
     )
     format = fields.String(load_default="csv", validate=validate.OneOf(LOG_FORMATS))
     layout = fields.String(load_default="long", validate=validate.OneOf(LAYOUTS))

@@ -31,14 +31,14 @@ def progressed(row: Mapping[str, Any], status: str, progress: Mapping[str, Any] 
 
 
 def ended(row: Mapping[str, Any]) -> None:
-    """Emit `job.completed` or `job.failed`, and note that it was; who is killed before leaves it to the sweeper.
+    """Emit `job.failed`, and of a watched job `job.ended`, and note that it was; the sweeper does it for who died.
 
-    The event has the same id then, that of the last attempt, so that what follows from it follows once.
+    The events have the same ids then, those of the last attempt, so that what follows from them follows once.
     """
-    progressed(row, row["status"], row.get("progress"))
-    if row["status"] == "completed":
-        _tell("job.completed", row)
-    else:
+    if row.get("watched"):
+        progressed(row, row["status"], row.get("progress"))
+        _tell("job.ended", row)
+    if row["status"] == "failed":
         _tell("job.failed", row)
     claims.jobs().update_one({"_id": row["_id"], "untold": True}, {"$unset": {"untold": ""}})
 

@@ -149,9 +149,6 @@ PARTS = {
     "POST /api/devices": Part(keeps={"deviceId": "id"}),
     "POST /api/devices/batch": Part(keeps={"otherDeviceId": "items[0].device.id"}),
     "GET /api/analytics/comparison": Part(asks={"devices": "{{deviceId}},{{otherDeviceId}}"}),
-    "GET /api/devices/{device_id}/logs/export": Part(
-        asks={"from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z"}
-    ),
     "POST /api/devices/{device_id}/keys": Part(keeps={"keyId": "id"}),
 }
 FIRST_TAG = "auth"

@@ -41,6 +41,7 @@ def test_the_devices_logs_come_as_an_attachment(client: FlaskClient, account: Ac
     assert [one["event"] for one in client.get(at(device, format="json", event="a")).json] == ["a"]
     assert client.get(at(device, format="ndjson")).data.count(b"\n") == 2
     assert b",a,b\r\n" in client.get(at(device, layout="wide")).data
+    assert client.get(f"/api/devices/{device['id']}/logs/export").data == answer.data
 
 
 @pytest.mark.actor("operator")
@@ -58,5 +59,5 @@ def test_what_is_too_much_for_an_answer_is_refused_before_it_begins(
 def test_what_makes_no_sense_is_refused(client: FlaskClient, device: Any) -> None:
     assert client.get(at(device, format="xlsx")).status_code == 422
     assert client.get(at(device, layout="wide", format="json")).status_code == 422
-    assert client.get(f"/api/devices/{device['id']}/logs/export").status_code == 422
+    assert client.get(at(device, **{"from": "yesterday"})).status_code == 422
     refused(client.get(at(device, to=ago(days=8))), 422, "INVALID_DATE_RANGE")

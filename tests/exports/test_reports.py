@@ -13,11 +13,11 @@ from flask.testing import FlaskClient
 
 from devicehub.notifications.models import Box
 from devicehub.reports import due
-from tests.exports.conftest import AT, Ask, Download, ago, rows_of, write_logs
+from tests.exports.conftest import AT, Ask, Download, rows_of, write_logs
 from tests.factories import Account, log_in, make_device, make_schedule
 from tests.jobs.inline import run_due_jobs
 
-USAGE = {"type": "usage_report", "dateRange": {"startDate": ago(days=7), "endDate": ago(minutes=-1)}}
+USAGE = {"type": "usage_report"}
 
 
 @pytest.fixture

@@ -357,7 +357,7 @@ def test_who_asked_for_a_watched_job_hears_how_it_goes_and_that_it_is_done(
     assert run_job(job_id).untold is None
 
     ours = [event for event in told if event.data.get("job_id") == job_id]
-    assert [event.name for event in ours] == ["job.progressed"] * 3 + ["job.completed"]
+    assert [event.name for event in ours] == ["job.progressed"] * 3 + ["job.ended"]
     told_of = [(event.data["status"], event.data["progress"]["percentage"]) for event in ours[:3]]
     assert told_of == [("processing", None), ("processing", 25), ("completed", 100)]
 
@@ -375,7 +375,7 @@ def test_that_a_watched_job_is_done_is_told_when_its_worker_died_before_it_said_
     sweeping.sweep()
     sweeping.sweep()
 
-    assert [event.name for event in told if event.name == "job.completed"] == ["job.completed"]
+    assert [event.name for event in told if event.name == "job.ended"] == ["job.ended"]
 
 
 @pytest.mark.actor("operator")

@@ -91,7 +91,8 @@ class Operation:
     def example(self) -> dict[str, Any]:
         """A body with all that is required, of the document's own examples."""
         properties, one_way = self.body.get("properties", {}), self.body.get("oneOf", [{}])[0]
-        required = self.body.get("required", []) + one_way.get("required", [])
+        first_kind = self.body.get("allOf", [{}])[0].get("then", {})
+        required = [name for part in (self.body, one_way, first_kind) for name in part.get("required", [])]
         return {name: properties[name]["example"] for name in required}
 
     @property
