@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pymongo
 import pytest
 from click.testing import CliRunner, Result
 from flask import Flask
@@ -135,9 +136,10 @@ def app(_application: Flask) -> Flask:
 def empty() -> None:
     """Empty every collection (their indexes stay) and Redis."""
     db = mongo.database()
-    for name in db.list_collection_names():
-        if name not in (migrations.LEDGER, "leases"):
-            db[name].delete_many({})
+    with pymongo.timeout(60):  # a busy machine is no outage
+        for name in db.list_collection_names():
+            if name not in (migrations.LEDGER, "leases"):
+                db[name].delete_many({})
     wait_until(redis.current().is_alive, what="Redis to be believed back")
     redis.current().client.flushdb()
     queue.connect(config.current())  # it may still be taking a rest from an outage of the test before

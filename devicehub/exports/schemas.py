@@ -209,9 +209,7 @@ class LogExportQuerySchema(Schema):
     start = Timestamp(
         data_key="from", metadata={"description": "366 days before `to` if nothing is said, which is the most."}
     )
-    end = Timestamp(
-        data_key="to", metadata={"description": "Until just before then; until now if nothing is said."}
-    )
+    end = Timestamp(data_key="to", metadata={"description": "Until just before then; until now without it."})
     format = fields.String(load_default="csv", validate=validate.OneOf(LOG_FORMATS))
     layout = fields.String(load_default="long", validate=validate.OneOf(LAYOUTS))
     event = Text(100, shortest=1)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.factories import MAKE, Account, Ids
+from tests.factories import MAKE, Account, Ids, make_export
 from tests.web.operations import Operation
 
 # By the key of a body or of a query (in camelCase; lists of ids are called like one of them): which id it takes.
@@ -16,6 +16,12 @@ MEANS: dict[str, Callable[[Account], str]] = {
     "ownerId": lambda account: account.actor.user_id,
     "userId": lambda account: account.actor.user_id,
 }
+# What is asked of these takes a thing in another state.
+OTHERWISE: dict[tuple[str, str], Callable[[Account, Ids], str]] = {
+    ("POST /api/export/jobs/{export_id}/cancel", "export_id"): lambda account, _: make_export(
+        account.actor, made=False
+    )
+}
 
 
 def things_of(account: Account, operation: Operation) -> Ids:
@@ -24,7 +30,7 @@ def things_of(account: Account, operation: Operation) -> Ids:
     for name in operation.in_path:
         if name not in MAKE:
             pytest.fail(f"{operation}: say in MAKE of tests/factories.py how an account comes to a {name}")
-        made[name] = MAKE[name](account, made)
+        made[name] = OTHERWISE.get((str(operation), name), MAKE[name])(account, made)
     return made
 
 
