@@ -97,7 +97,7 @@ def _count_day(organization_id: ObjectId, start: datetime, zone: str, session: C
         {"organization_id": organization_id, "zone": zone, "at": start}, session=session
     )
     leaves = rollups.fold(_logs(session, organization_id, start, end))
-    if updates := list(rollups.days(leaves, zone)):
+    if updates := [rollups.update(Day, each) for each in rollups.days(leaves, zone)]:
         Day._get_collection().bulk_write(updates, ordered=False, session=session)
 
 

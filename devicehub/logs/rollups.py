@@ -4,8 +4,7 @@ Logs are folded by organization, device, event and quarter of an hour (of which 
 rest from those: one update for each document, however many logs there are.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from devicehub.logs.models import USAGE, Day, DeviceDay, Hour, Zone
 
 QUARTER_S, QUARTERS_A_DAY = 900, 96
 SHARDS = 8
+_OPERATORS = {"lo": "$min", "hi": "$max"}
 
 Row = Mapping[str, Any]
 
@@ -69,49 +69,15 @@ class Tally:
         return made
 
 
-class Update:
-    """What is added to one document."""
-
-    __slots__ = ("_greatest", "_least", "_sums")
-
-    def __init__(self) -> None:
-        self._sums: dict[str, float] = {}
-        self._least: dict[str, float] = {}
-        self._greatest: dict[str, float] = {}
-
-    def count(self, path: str, number: float) -> None:
-        self._sums[path] = self._sums.get(path, 0) + number
-
-    def tally(self, path: str, tally: Tally, *, spans: bool = True) -> None:
-        """Add a tally at `path`; its least and greatest only with `spans`."""
-        self.count(f"{path}.c", tally.count)
-        if not tally.values:
-            return
-        self.count(f"{path}.n", tally.values)
-        self.count(f"{path}.s", tally.sum)
-        if spans and tally.least is not None and tally.greatest is not None:
-            self._least[f"{path}.lo"] = min(tally.least, self._least.get(f"{path}.lo", tally.least))
-            self._greatest[f"{path}.hi"] = max(tally.greatest, self._greatest.get(f"{path}.hi", tally.greatest))
-
-    def write(self, key: Row) -> UpdateOne:
-        """The update of the document that has this key, made if there is none."""
-        operators = {"$inc": self._sums, "$min": self._least, "$max": self._greatest}
-        return UpdateOne(key, {name: each for name, each in operators.items() if each}, upsert=True)
-
-    def document(self, key: Row) -> dict[str, Any]:
-        """The document that has this key, where it is known that there is none."""
-        made: dict[str, Any] = {**key}
-        for path, value in (*self._sums.items(), *self._least.items(), *self._greatest.items()):
-            *steps, last = path.split(".")
-            inside = made
-            for step in steps:
-                inside = inside.setdefault(step, {})
-            inside[last] = value
-        return made
-
-
 Leaves = Mapping[Leaf, Tally]
+Document = dict[str, Any]
+Documents = dict[type[Any], list[Document]]
 Updates = dict[type[Any], list[UpdateOne]]
+KEYS: Mapping[type[Any], Sequence[str]] = {
+    DeviceDay: ("organization_id", "device_id", "at", "event"),
+    Hour: ("organization_id", "at", "part"),
+    Day: ("organization_id", "zone", "at", "part"),
+}
 
 
 def fold(rows: Iterable[Row]) -> Leaves:
@@ -136,17 +102,39 @@ def taken_back(leaves: Leaves) -> Leaves:
 def updates(leaves: Leaves, zones: Mapping[ObjectId, str]) -> Updates:
     """All that these leaves add, by document; `zones` are those beside UTC that organizations count days in."""
     return {
-        DeviceDay: [update.write(key) for key, update in _by_device_day(leaves)],
-        **updates_of_organizations(leaves, zones),
+        document: [update(document, each) for each in many]
+        for document, many in documents(leaves, zones).items()
     }
 
 
-def updates_of_organizations(leaves: Leaves, zones: Mapping[ObjectId, str]) -> Updates:
-    """Of these, what they add to the hours and days of organizations."""
+def documents(leaves: Leaves, zones: Mapping[ObjectId, str]) -> Documents:
+    """The same as whole documents, as they are where nothing else was counted in them."""
     return {
-        Hour: list(_hours(leaves)),
-        Day: [one for each in _by_zone(leaves, zones).items() for one in days(each[1], each[0])],
+        DeviceDay: _device_days(leaves),
+        Hour: _hours(leaves),
+        Day: [each for zone, some in _by_zone(leaves, zones).items() for each in days(some, zone)],
     }
+
+
+def update(document: type[Any], counted: Document) -> UpdateOne:
+    """What adds all that is counted in one document to the stored one of its key, made if there is none."""
+    key = {name: counted[name] for name in KEYS[document]}
+    operators: dict[str, dict[str, float]] = {"$inc": {}, "$min": {}, "$max": {}}
+    for name, part in counted.items():
+        if name not in key and name != "_id":
+            _spell_out(operators, name, part)
+    return UpdateOne(key, {name: each for name, each in operators.items() if each}, upsert=True)
+
+
+def _spell_out(operators: dict[str, dict[str, float]], path: str, part: Any) -> None:
+    if not isinstance(part, dict):
+        operators["$inc"][path] = part
+        return
+    for name, inner in part.items():
+        if isinstance(inner, dict):
+            _spell_out(operators, f"{path}.{name}", inner)
+        else:
+            operators[_OPERATORS.get(name, "$inc")][f"{path}.{name}"] = inner
 
 
 def zones_of(session: ClientSession | None, organization_ids: Iterable[ObjectId]) -> dict[ObjectId, str]:
@@ -163,57 +151,74 @@ def _by_zone(leaves: Leaves, zones: Mapping[ObjectId, str]) -> dict[str, Leaves]
     return {**found}
 
 
-def new_device_days(leaves: Leaves) -> Iterator[dict[str, Any]]:
-    """The days of devices that have none of these yet, as documents."""
-    return (update.document(key) for key, update in _by_device_day(leaves))
-
-
-def _by_device_day(leaves: Leaves) -> Iterator[tuple[Row, Update]]:
-    found: defaultdict[tuple[ObjectId, ObjectId, str, int], Update] = defaultdict(Update)
+def _device_days(leaves: Leaves) -> list[Document]:
+    found: dict[tuple[ObjectId, ObjectId, str, int], Document] = {}
     for (organization_id, device_id, event, quarter), tally in leaves.items():
-        update = found[organization_id, device_id, event, quarter // QUARTERS_A_DAY]
-        update.tally("t", tally)
-        update.tally(f"q.{quarter % QUARTERS_A_DAY}", tally)
-    for (organization_id, device_id, event, day), update in found.items():
-        at = moment_of(day * QUARTERS_A_DAY)
-        key = {"organization_id": organization_id, "device_id": device_id, "at": at, "event": event}
-        yield key, update
+        day, number = divmod(quarter, QUARTERS_A_DAY)
+        counted = found.get(key := (organization_id, device_id, event, day))
+        if counted is None:
+            at = moment_of(day * QUARTERS_A_DAY)
+            owner = {"organization_id": organization_id, "device_id": device_id}
+            counted = found[key] = {**owner, "at": at, "event": event, "t": {}, "q": {}}
+        _count(counted["t"], tally, spans=True)
+        _count(counted["q"].setdefault(str(number), {}), tally, spans=True)
+    return list(found.values())
 
 
-def _hours(leaves: Leaves) -> Iterator[UpdateOne]:
-    found: defaultdict[tuple[ObjectId, int, str], Update] = defaultdict(Update)
+def _hours(leaves: Leaves) -> list[Document]:
+    parts = _Parts({})
     for leaf, tally in leaves.items():
-        hour = leaf.quarter // 4
-        whole = found[leaf.organization_id, hour, "all"]
-        _count(whole, found[leaf.organization_id, hour, shard_of(leaf.device_id)], leaf, tally)
-        path = f"q.{leaf.quarter % 4}"
-        whole.count(f"{path}.c", tally.count)
-        if leaf.event == USAGE and tally.values:
-            whole.count(f"{path}.n", tally.values)
-            whole.count(f"{path}.s", tally.sum)
-    for (organization_id, hour, part), update in found.items():
-        yield update.write({"organization_id": organization_id, "at": moment_of(hour * 4), "part": part})
+        hour, number = divmod(leaf.quarter, 4)
+        whole = parts.count(moment_of(hour * 4), leaf, tally)
+        quarter = whole.setdefault("q", {}).setdefault(str(number), {})
+        _count(quarter, tally, values=leaf.event == USAGE)
+    return parts.documents()
 
 
-def days(leaves: Leaves, zone: str) -> Iterator[UpdateOne]:
-    """What these leaves add to the days of `zone`."""
-    found: defaultdict[tuple[ObjectId, datetime, str], Update] = defaultdict(Update)
+def days(leaves: Leaves, zone: str) -> list[Document]:
+    """What these leaves come to in the days of `zone`."""
+    parts = _Parts({"zone": zone})
     for leaf, tally in leaves.items():
-        day = _day_of(leaf.quarter, zone)
-        whole = found[leaf.organization_id, day, "all"]
-        _count(whole, found[leaf.organization_id, day, shard_of(leaf.device_id)], leaf, tally)
-    for (organization_id, day, part), update in found.items():
-        yield update.write({"organization_id": organization_id, "zone": zone, "at": day, "part": part})
+        parts.count(_day_of(leaf.quarter, zone), leaf, tally)
+    return parts.documents()
 
 
-def _count(whole: Update, shard: Update, leaf: Leaf, tally: Tally) -> None:
-    whole.count("c", tally.count)
-    whole.tally(f"e.{spelled(leaf.event)}", tally, spans=False)
-    path = f"d.{leaf.device_id}"
-    shard.count(f"{path}.c", tally.count)
-    if leaf.event == USAGE and tally.values:
-        shard.count(f"{path}.n", tally.values)
-        shard.count(f"{path}.s", tally.sum)
+class _Parts:
+    """Hours or days of organizations: of each, one document of all it logged, and some of its devices."""
+
+    def __init__(self, of: Document) -> None:
+        self._of = of
+        self._found: dict[tuple[ObjectId, datetime, str], Document] = {}
+
+    def count(self, at: datetime, leaf: Leaf, tally: Tally) -> Document:
+        """Count a leaf in the hour or day that begins `at`; returns the document of all."""
+        whole = self._part(leaf.organization_id, at, "all")
+        whole["c"] = whole.get("c", 0) + tally.count
+        _count(whole.setdefault("e", {}).setdefault(spelled(leaf.event), {}), tally)
+        some = self._part(leaf.organization_id, at, shard_of(leaf.device_id)).setdefault("d", {})
+        _count(some.setdefault(str(leaf.device_id), {}), tally, values=leaf.event == USAGE)
+        return whole
+
+    def _part(self, organization_id: ObjectId, at: datetime, part: str) -> Document:
+        found = self._found.get(key := (organization_id, at, part))
+        if found is None:
+            self._found[key] = found = {"organization_id": organization_id, **self._of, "at": at, "part": part}
+        return found
+
+    def documents(self) -> list[Document]:
+        return list(self._found.values())
+
+
+def _count(part: Document, tally: Tally, *, values: bool = True, spans: bool = False) -> None:
+    """Add a tally to part of a document; of its values no more than is kept there."""
+    part["c"] = part.get("c", 0) + tally.count
+    if not values or not tally.values:
+        return
+    part["n"] = part.get("n", 0) + tally.values
+    part["s"] = part.get("s", 0.0) + tally.sum
+    if spans and tally.least is not None and tally.greatest is not None:
+        part["lo"] = min(tally.least, part.get("lo", tally.least))
+        part["hi"] = max(tally.greatest, part.get("hi", tally.greatest))
 
 
 def shard_of(device_id: ObjectId) -> str:
@@ -226,6 +231,7 @@ def _day_of(quarter: int, zone: str) -> datetime:
     return calendar.floor(moment_of(quarter), "day", ZoneInfo(zone))
 
 
+@lru_cache(65_536)
 def moment_of(quarter: int) -> datetime:
     """When a quarter of an hour begins."""
     return datetime.fromtimestamp(quarter * QUARTER_S, UTC)
