@@ -4,7 +4,8 @@ Logs are folded by organization, device, event and quarter of an hour (of which 
 rest from those: one update for each document, however many logs there are.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -24,13 +25,12 @@ _OPERATORS = {"lo": "$min", "hi": "$max"}
 Row = Mapping[str, Any]
 
 
-class Leaf(NamedTuple):
-    """What is counted together: `quarter` is a number of quarters of an hour since the epoch."""
+class Series(NamedTuple):
+    """What is counted together, by quarters of an hour since the epoch."""
 
     organization_id: ObjectId
     device_id: ObjectId
     event: str
-    quarter: int
 
 
 class Tally:
@@ -45,10 +45,16 @@ class Tally:
 
     def add(self, value: float | None) -> None:
         self.count += 1
-        if value is not None:
-            self.values += 1
-            self.sum += value
-            self._reach(value, value)
+        if value is None:
+            return
+        self.values += 1
+        self.sum += value
+        if self.least is None or self.greatest is None:
+            self.least = self.greatest = value
+        elif value < self.least:
+            self.least = value
+        elif value > self.greatest:
+            self.greatest = value
 
     def merge(self, other: "Tally") -> None:
         self.count += other.count
@@ -69,7 +75,7 @@ class Tally:
         return made
 
 
-Leaves = Mapping[Leaf, Tally]
+Leaves = Mapping[Series, Mapping[int, Tally]]
 Document = dict[str, Any]
 Documents = dict[type[Any], list[Document]]
 Updates = dict[type[Any], list[UpdateOne]]
@@ -82,21 +88,27 @@ KEYS: Mapping[type[Any], Sequence[str]] = {
 
 def fold(rows: Iterable[Row]) -> Leaves:
     """The leaves of these logs."""
-    leaves: dict[Leaf, Tally] = {}
+    leaves: dict[Series, dict[int, Tally]] = {}
+    last_device = last_event = quarters = None
     for row in rows:
-        leaf = Leaf(
-            row["organization_id"], row["device_id"], row["event"], int(row["at"].timestamp()) // QUARTER_S
-        )
-        tally = leaves.get(leaf)
+        device_id, event = row["device_id"], row["event"]
+        if quarters is None or device_id is not last_device or event != last_event:  # a batch is mostly of one
+            quarters = leaves.setdefault(Series(row["organization_id"], device_id, event), {})
+            last_device, last_event = device_id, event
+        quarter = int(row["at"].timestamp()) // QUARTER_S
+        tally = quarters.get(quarter)
         if tally is None:
-            tally = leaves[leaf] = Tally()
+            tally = quarters[quarter] = Tally()
         tally.add(row.get("value"))
     return leaves
 
 
 def taken_back(leaves: Leaves) -> Leaves:
     """What has to be added where these leaves are to be counted no more; of devices' days, those are deleted."""
-    return {leaf: Tally(-tally.count, -tally.values, -tally.sum) for leaf, tally in leaves.items()}
+    return {
+        series: {quarter: Tally(-tally.count, -tally.values, -tally.sum) for quarter, tally in quarters.items()}
+        for series, quarters in leaves.items()
+    }
 
 
 def updates(leaves: Leaves, zones: Mapping[ObjectId, str]) -> Updates:
@@ -110,7 +122,7 @@ def updates(leaves: Leaves, zones: Mapping[ObjectId, str]) -> Updates:
 def documents(leaves: Leaves, zones: Mapping[ObjectId, str]) -> Documents:
     """The same as whole documents, as they are where nothing else was counted in them."""
     return {
-        DeviceDay: _device_days(leaves),
+        DeviceDay: list(_device_days(leaves)),
         Hour: _hours(leaves),
         Day: [each for zone, some in _by_zone(leaves, zones).items() for each in days(some, zone)],
     }
@@ -144,43 +156,52 @@ def zones_of(session: ClientSession | None, organization_ids: Iterable[ObjectId]
 
 
 def _by_zone(leaves: Leaves, zones: Mapping[ObjectId, str]) -> dict[str, Leaves]:
-    found: dict[str, dict[Leaf, Tally]] = {"UTC": dict(leaves)}
-    for leaf, tally in leaves.items():
-        if (zone := zones.get(leaf.organization_id)) is not None:
-            found.setdefault(zone, {})[leaf] = tally
+    found: dict[str, dict[Series, Mapping[int, Tally]]] = {"UTC": dict(leaves)}
+    for series, quarters in leaves.items():
+        if (zone := zones.get(series.organization_id)) is not None:
+            found.setdefault(zone, {})[series] = quarters
     return {**found}
 
 
-def _device_days(leaves: Leaves) -> list[Document]:
-    found: dict[tuple[ObjectId, ObjectId, str, int], Document] = {}
-    for (organization_id, device_id, event, quarter), tally in leaves.items():
-        day, number = divmod(quarter, QUARTERS_A_DAY)
-        counted = found.get(key := (organization_id, device_id, event, day))
-        if counted is None:
-            at = moment_of(day * QUARTERS_A_DAY)
-            owner = {"organization_id": organization_id, "device_id": device_id}
-            counted = found[key] = {**owner, "at": at, "event": event, "t": {}, "q": {}}
-        _count(counted["t"], tally, spans=True)
-        _count(counted["q"].setdefault(str(number), {}), tally, spans=True)
-    return list(found.values())
+def _device_days(leaves: Leaves) -> Iterator[Document]:
+    for series, quarters in leaves.items():
+        found: dict[int, Document] = {}
+        for quarter, tally in quarters.items():
+            day, number = divmod(quarter, QUARTERS_A_DAY)
+            counted = found.get(day)
+            if counted is None:
+                at = moment_of(day * QUARTERS_A_DAY)
+                counted = found[day] = {**series._asdict(), "at": at, "t": {}, "q": {}}
+            _count(counted["t"], tally, spans=True)
+            part: Document = {}
+            counted["q"][str(number)] = part
+            _count(part, tally, spans=True)
+        yield from found.values()
 
 
 def _hours(leaves: Leaves) -> list[Document]:
     parts = _Parts({})
-    for leaf, tally in leaves.items():
-        hour, number = divmod(leaf.quarter, 4)
-        whole = parts.count(moment_of(hour * 4), leaf, tally)
-        quarter = whole.setdefault("q", {}).setdefault(str(number), {})
-        _count(quarter, tally, values=leaf.event == USAGE)
-    return parts.documents()
+    for series, quarters in leaves.items():
+        hours: defaultdict[datetime, list[tuple[str, Tally]]] = defaultdict(list)
+        for quarter, tally in quarters.items():
+            hours[moment_of(quarter // 4 * 4)].append((str(quarter % 4), tally))
+        wholes = parts.count(series, {at: [tally for _, tally in some] for at, some in hours.items()})
+        for whole, some in zip(wholes, hours.values(), strict=True):
+            told = whole.setdefault("q", {})
+            for number, tally in some:
+                _count(told.setdefault(number, {}), tally, values=series.event == USAGE)
+    return list(parts.documents())
 
 
 def days(leaves: Leaves, zone: str) -> list[Document]:
     """What these leaves come to in the days of `zone`."""
     parts = _Parts({"zone": zone})
-    for leaf, tally in leaves.items():
-        parts.count(_day_of(leaf.quarter, zone), leaf, tally)
-    return parts.documents()
+    for series, quarters in leaves.items():
+        found: defaultdict[datetime, list[Tally]] = defaultdict(list)
+        for quarter, tally in quarters.items():
+            found[_day_of(quarter, zone)].append(tally)
+        parts.count(series, found)
+    return list(parts.documents())
 
 
 class _Parts:
@@ -188,25 +209,34 @@ class _Parts:
 
     def __init__(self, of: Document) -> None:
         self._of = of
-        self._found: dict[tuple[ObjectId, datetime, str], Document] = {}
+        self._found: defaultdict[ObjectId, dict[tuple[datetime, str], Document]] = defaultdict(dict)
 
-    def count(self, at: datetime, leaf: Leaf, tally: Tally) -> Document:
-        """Count a leaf in the hour or day that begins `at`; returns the document of all."""
-        whole = self._part(leaf.organization_id, at, "all")
-        whole["c"] = whole.get("c", 0) + tally.count
-        _count(whole.setdefault("e", {}).setdefault(spelled(leaf.event), {}), tally)
-        some = self._part(leaf.organization_id, at, shard_of(leaf.device_id)).setdefault("d", {})
-        _count(some.setdefault(str(leaf.device_id), {}), tally, values=leaf.event == USAGE)
-        return whole
+    def count(self, series: Series, tallies: Mapping[datetime, Iterable[Tally]]) -> list[Document]:
+        """Count a series in the hours or days that begin then; returns of each the document of all."""
+        organization_id, device_id, event = series
+        name, device, part, is_usage = spelled(event), str(device_id), shard_of(device_id), event == USAGE
+        wholes = []
+        for at, some in tallies.items():
+            whole, shard = self._part(organization_id, at, "all"), self._part(organization_id, at, part)
+            of_event = whole.setdefault("e", {}).setdefault(name, {})
+            of_device = shard.setdefault("d", {}).setdefault(device, {})
+            for tally in some:
+                whole["c"] = whole.get("c", 0) + tally.count
+                _count(of_event, tally)
+                _count(of_device, tally, values=is_usage)
+            wholes.append(whole)
+        return wholes
 
     def _part(self, organization_id: ObjectId, at: datetime, part: str) -> Document:
-        found = self._found.get(key := (organization_id, at, part))
+        parts = self._found[organization_id]
+        found = parts.get(key := (at, part))
         if found is None:
-            self._found[key] = found = {"organization_id": organization_id, **self._of, "at": at, "part": part}
+            parts[key] = found = {"organization_id": organization_id, **self._of, "at": at, "part": part}
         return found
 
-    def documents(self) -> list[Document]:
-        return list(self._found.values())
+    def documents(self) -> Iterator[Document]:
+        for parts in self._found.values():
+            yield from parts.values()
 
 
 def _count(part: Document, tally: Tally, *, values: bool = True, spans: bool = False) -> None:
@@ -237,6 +267,7 @@ def moment_of(quarter: int) -> datetime:
     return datetime.fromtimestamp(quarter * QUARTER_S, UTC)
 
 
+@lru_cache(4096)
 def spelled(event: str) -> str:
     """An event as the name of a field: in paths, MongoDB reads a dot as a step and `$` as an operator."""
     return event.replace("%", "%25").replace(".", "%2E").replace("$", "%24")
