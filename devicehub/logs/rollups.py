@@ -114,8 +114,7 @@ def taken_back(leaves: Leaves) -> Leaves:
 def updates(leaves: Leaves, zones: Mapping[ObjectId, str]) -> Updates:
     """All that these leaves add, by document; `zones` are those beside UTC that organizations count days in."""
     return {
-        document: [update(document, each) for each in many]
-        for document, many in documents(leaves, zones).items()
+        document: [update(document, each) for each in many] for document, many in documents(leaves, zones).items()
     }
 
 

@@ -99,7 +99,11 @@ def _days(organization_id: ObjectId, fleet_ids: list[ObjectId], plan: Plan) -> I
         if first < end:
             # Device by device: MongoDB finds the places of theirs in its indexes close to each other.
             chosen = sorted(chance.choices(range(len(fleet_ids)), cum_weights=weights, k=end - first))
-            yield list(_rows(chance, organization_id, [fleet_ids[each] for each in chosen], (start, min(start + DAY, now))))
+            yield list(
+                _rows(
+                    chance, organization_id, [fleet_ids[each] for each in chosen], (start, min(start + DAY, now))
+                )
+            )
 
 
 def _share(day: datetime) -> float:
