@@ -9,7 +9,7 @@ from click.testing import Result
 from flask.testing import FlaskClient
 
 from devicehub.core import mongo
-from tests.factories import make_account
+from tests.factories import make_account, make_device
 from tests.logs.test_rollups import everything_is_counted_once
 
 
@@ -45,6 +45,22 @@ def test_the_same_seed_makes_the_same_past(client: FlaskClient, typed: Callable[
         assert made.exit_code == 0, made.output
     first, second = (past(account.actor.organization_id) for account in accounts)
     assert first == second and len(first) == 200
+
+
+def test_a_past_is_added_to_what_an_organization_logged_already(
+    client: FlaskClient, typed: Callable[..., Result]
+) -> None:
+    account = make_account()
+    owner = account.actor.organization_id
+    mongo.database()["usage_zones"].insert_one({"_id": ObjectId(owner), "zone": "Asia/Kathmandu"})
+    device = make_device(account.actor)["id"]
+    told = {"event": "units_consumed", "value": 2.5}
+    assert client.post(f"/api/devices/{device}/logs", json=told, headers=account.headers).status_code == 201
+    for seed in ("1", "2"):
+        made = typed("seed", "--devices=9", "--logs=300", "--days=3", f"--seed={seed}", f"--organization={owner}")
+        assert made.exit_code == 0, made.output
+    assert everything_is_counted_once() == 601
+    assert " 0 counts on 0 days" in typed("rollups", "rebuild").output
 
 
 def test_an_organization_that_is_not_there_is_named(typed: Callable[..., Result]) -> None:
