@@ -2,7 +2,8 @@
 
 Whole days come from day documents of the zone, where its days are counted, or else of UTC; what is left at either
 end from hour documents; and what is left of an hour from the logs themselves. So a range may begin and end at any
-instant, and comes to what its logs would.
+instant, and comes to what its logs would. What takes long is the devices: of the day that runs they are taken from
+its day documents, too, as long as there is nothing yet of after the range.
 """
 
 from collections.abc import Collection, Iterator
@@ -47,9 +48,9 @@ class Counted:
     devices: dict[str, Tally] = field(default_factory=dict)
 
 
-def zones_of(organization_id: str, *asked: str) -> tuple[str, ...]:
-    """The zones in which an organization's days are counted, as far as `asked` for; UTC is always one."""
-    if not {*asked} - {"UTC"}:
+def zones_of(organization_id: str, asked: str) -> tuple[str, ...]:
+    """The zones in which an organization's days are counted, as far as whoever asks for `asked` has to know."""
+    if asked == "UTC":
         return ("UTC",)
     row = Zone._get_collection().find_one({"_id": ObjectId(organization_id), "ready": True})
     return ("UTC",) if row is None else ("UTC", row["zone"])
@@ -124,26 +125,26 @@ def of_organization(actor: Actor, range_: Range, *, zones: Collection[str]) -> C
 
 
 def _hour_rows(actor: Actor, spans: list[Span]) -> Iterator[Row]:
-    for span in spans:
-        midnight = _floor(span[1], DAY)
-        if midnight <= clock.now() < span[1] and span[1] - midnight > HOUR:
-            yield from _running_day(actor, (max(midnight, span[0]), span[1]))
-            span = span[0], midnight
-        if span[0] < span[1]:
-            yield from _rows(actor, Hour, span)
+    for start, end in spans:
+        midnight = _floor(end, DAY)
+        if start <= midnight <= clock.now() < end and end - midnight > HOUR:
+            yield from _running_day(actor, midnight, end)
+            end = midnight
+        if start < end:
+            yield from _rows(actor, Hour, (start, end))
 
 
-def _running_day(actor: Actor, span: Span) -> list[Row]:
-    """The hours of today until `span` ends; their devices from the one document of the day, if nothing came after.
+def _running_day(actor: Actor, midnight: datetime, end: datetime) -> list[Row]:
+    """The hours of today until `end`; their devices from the documents of the day, if nothing came after.
 
-    The day is read before what would have come after it: so that is not in it.
+    The day is read before what would have come after `end`: so that is not in it.
     """
-    midnight = _floor(span[0], DAY)
-    devices = _rows(actor, Day, (midnight, midnight + DAY), {"zone": "UTC", "part": {"$ne": "all"}})
-    hours = _rows(actor, Hour, (midnight, midnight + DAY), {"part": "all"})
-    if all(span[0] <= row["at"] < span[1] for row in hours if row.get("c")):
+    day = midnight, midnight + DAY
+    devices = _rows(actor, Day, day, {"zone": "UTC", "part": {"$ne": "all"}})
+    hours = _rows(actor, Hour, day, {"part": "all"})
+    if all(row["at"] < end for row in hours if row.get("c")):
         return devices + hours
-    return _rows(actor, Hour, span)
+    return _rows(actor, Hour, (midnight, end))
 
 
 def _rows(

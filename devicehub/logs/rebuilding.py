@@ -15,7 +15,7 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 
 from devicehub.core import calendar, mongo, transactions
-from devicehub.logs import rollups
+from devicehub.logs import rollups, updates
 from devicehub.logs.models import Day, DeviceDay, Hour, Log, Zone
 from devicehub.logs.rollups import Leaves, Series, Tally
 
@@ -98,8 +98,8 @@ def _count_day(organization_id: ObjectId, start: datetime, zone: str, session: C
         {"organization_id": organization_id, "zone": zone, "at": start}, session=session
     )
     leaves = rollups.fold(_logs(session, organization_id, start, end))
-    if updates := [rollups.update(Day, each) for each in rollups.days(leaves, zone)]:
-        Day._get_collection().bulk_write(updates, ordered=False, session=session)
+    if counted := [updates.of_one(Day, each) for each in rollups.days(leaves, zone)]:
+        Day._get_collection().bulk_write(counted, ordered=False, session=session)
 
 
 def _count_again(session: ClientSession, organization_id: ObjectId, day: datetime, leaves: Leaves) -> None:
@@ -109,9 +109,9 @@ def _count_again(session: ClientSession, organization_id: ObjectId, day: datetim
     Hour._get_collection().delete_many(span, session=session)
     DeviceDay._get_collection().delete_many(span, session=session)
     Day._get_collection().delete_many({**span, "zone": "UTC"}, session=session)
-    for document, updates in rollups.updates(leaves, {}).items():
-        if updates:
-            db[document._get_collection_name()].bulk_write(updates, ordered=False, session=session)
+    for document, counted in updates.of(leaves, {}).items():
+        if counted:
+            db[document._get_collection_name()].bulk_write(counted, ordered=False, session=session)
     zone = rollups.zones_of(session, [organization_id]).get(organization_id)
     if zone is not None:
         for start in calendar.starts(day, day + DAY, "day", ZoneInfo(zone)):

@@ -1,18 +1,17 @@
 """Roll-ups: logs counted while they are written, so that no question has to read them again.
 
-Logs are folded by organization, device, event and quarter of an hour (of which every zone in use is made), and the
-rest from those: one update for each document, however many logs there are.
+Logs are folded by organization, device, event and quarter of an hour (of which every zone in use is made), and
+documents of days and hours from those, however many logs there are.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from bson import ObjectId
-from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 
 from devicehub.core import calendar
@@ -20,7 +19,6 @@ from devicehub.logs.models import USAGE, Day, DeviceDay, Hour, Zone
 
 QUARTER_S, QUARTERS_A_DAY = 900, 96
 SHARDS = 8
-_OPERATORS = {"lo": "$min", "hi": "$max"}
 
 Row = Mapping[str, Any]
 
@@ -78,12 +76,6 @@ class Tally:
 Leaves = Mapping[Series, Mapping[int, Tally]]
 Document = dict[str, Any]
 Documents = dict[type[Any], list[Document]]
-Updates = dict[type[Any], list[UpdateOne]]
-KEYS: Mapping[type[Any], Sequence[str]] = {
-    DeviceDay: ("organization_id", "device_id", "at", "event"),
-    Hour: ("organization_id", "at", "part"),
-    Day: ("organization_id", "zone", "at", "part"),
-}
 
 
 def fold(rows: Iterable[Row]) -> Leaves:
@@ -111,41 +103,16 @@ def taken_back(leaves: Leaves) -> Leaves:
     }
 
 
-def updates(leaves: Leaves, zones: Mapping[ObjectId, str]) -> Updates:
-    """All that these leaves add, by document; `zones` are those beside UTC that organizations count days in."""
-    return {
-        document: [update(document, each) for each in many] for document, many in documents(leaves, zones).items()
-    }
-
-
 def documents(leaves: Leaves, zones: Mapping[ObjectId, str]) -> Documents:
-    """The same as whole documents, as they are where nothing else was counted in them."""
+    """All that these leaves come to, in whole documents, as they are where nothing else was counted in them.
+
+    `zones` are those beside UTC that organizations count days in.
+    """
     return {
         DeviceDay: list(_device_days(leaves)),
         Hour: _hours(leaves),
         Day: [each for zone, some in _by_zone(leaves, zones).items() for each in days(some, zone)],
     }
-
-
-def update(document: type[Any], counted: Document) -> UpdateOne:
-    """What adds all that is counted in one document to the stored one of its key, made if there is none."""
-    key = {name: counted[name] for name in KEYS[document]}
-    operators: dict[str, dict[str, float]] = {"$inc": {}, "$min": {}, "$max": {}}
-    for name, part in counted.items():
-        if name not in key and name != "_id":
-            _spell_out(operators, name, part)
-    return UpdateOne(key, {name: each for name, each in operators.items() if each}, upsert=True)
-
-
-def _spell_out(operators: dict[str, dict[str, float]], path: str, part: Any) -> None:
-    if not isinstance(part, dict):
-        operators["$inc"][path] = part
-        return
-    for name, inner in part.items():
-        if isinstance(inner, dict):
-            _spell_out(operators, f"{path}.{name}", inner)
-        else:
-            operators[_OPERATORS.get(name, "$inc")][f"{path}.{name}"] = inner
 
 
 def zones_of(session: ClientSession | None, organization_ids: Iterable[ObjectId]) -> dict[ObjectId, str]:

@@ -1,7 +1,7 @@
 """A fleet with a past, made up: the same for the same seed, as a fleet's days and weeks are.
 
-Logs are written before what is counted of them, and not in one transaction: a day's would be too much for one. Of
-whoever is interrupted within a day, `devicehub rollups rebuild` counts that day again.
+A day is written in several steps and not in one transaction: it would be too much for one. First comes what makes
+`devicehub rollups rebuild` look at it, so that this mends what was being written when somebody interrupted.
 """
 
 import math
@@ -23,8 +23,9 @@ from devicehub.core import clock
 from devicehub.core.actor import Actor
 from devicehub.core.errors import DeviceHubError
 from devicehub.devices import service as devices
-from devicehub.logs import rollups
+from devicehub.logs import rollups, updates
 from devicehub.logs.models import USAGE, Day, DeviceDay, Hour, Log
+from devicehub.logs.rollups import Documents
 
 BATCH = 500
 BATCH_OF_LOGS = 10_000
@@ -99,11 +100,8 @@ def _days(organization_id: ObjectId, fleet_ids: list[ObjectId], plan: Plan) -> I
         if first < end:
             # Device by device: MongoDB finds the places of theirs in its indexes close to each other.
             chosen = sorted(chance.choices(range(len(fleet_ids)), cum_weights=weights, k=end - first))
-            yield list(
-                _rows(
-                    chance, organization_id, [fleet_ids[each] for each in chosen], (start, min(start + DAY, now))
-                )
-            )
+            device_ids = [fleet_ids[each] for each in chosen]
+            yield list(_rows(chance, organization_id, device_ids, (start, min(start + DAY, now))))
 
 
 def _share(day: datetime) -> float:
@@ -142,13 +140,13 @@ def _moments(chance: random.Random, start: datetime, end: datetime, number: int)
         yield min(begun + int(draw() * 60_000) * MILLISECOND, start + last * MILLISECOND)
 
 
-def _write(rows: list[Row], counted: rollups.Documents) -> int:
+def _write(rows: list[Row], counted: Documents) -> int:
     """Write a day. The last write of it is acknowledged when a majority has that and all before it."""
+    _add(_at_ease(Day), Day, counted[Day])
     for start in range(0, len(rows), BATCH_OF_LOGS):
         _at_ease(Log).insert_many(rows[start : start + BATCH_OF_LOGS], ordered=False)
     _at_ease(DeviceDay).insert_many(counted[DeviceDay], ordered=False)  # nobody else counts days of new devices
-    _add(_at_ease(Hour), Hour, counted[Hour])
-    _add(Day._get_collection(), Day, counted[Day])
+    _add(Hour._get_collection(), Hour, counted[Hour])
     return len(rows)
 
 
@@ -166,5 +164,5 @@ def _add(collection: "Collection[Row]", document: type[Any], counted: list[Row])
         failures = error.details["writeErrors"]
         if any(failure["code"] != DUPLICATE_KEY for failure in failures):
             raise
-        there = [rollups.update(document, counted[failure["index"]]) for failure in failures]
+        there = [updates.of_one(document, counted[failure["index"]]) for failure in failures]
         collection.bulk_write(there, ordered=False)

@@ -4,11 +4,14 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from bson import ObjectId
 from click.testing import Result
 from flask.testing import FlaskClient
 
 from devicehub.core import mongo
+from devicehub.logs import seeding
+from devicehub.logs.models import DeviceDay
 from tests.factories import make_account, make_device
 from tests.logs.test_rollups import everything_is_counted_once
 
@@ -61,6 +64,22 @@ def test_a_past_is_added_to_what_an_organization_logged_already(
         assert made.exit_code == 0, made.output
     assert everything_is_counted_once() == 601
     assert " 0 counts on 0 days" in typed("rollups", "rebuild").output
+
+
+def test_a_past_whose_making_was_interrupted_is_counted_again(
+    client: FlaskClient, typed: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(document: type[Any]) -> Any:
+        if document is DeviceDay:
+            raise KeyboardInterrupt
+        return document._get_collection()
+
+    monkeypatch.setattr(seeding, "_at_ease", interrupted)
+    owner = make_account().actor.organization_id
+    assert typed("seed", "--devices=5", "--logs=200", "--days=3", f"--organization={owner}").exit_code != 0
+    assert 0 < mongo.database()["logs"].count_documents({}) <= 200
+    assert " 0 counts on 0 days" not in typed("rollups", "rebuild").output
+    assert everything_is_counted_once() == mongo.database()["logs"].count_documents({})
 
 
 def test_an_organization_that_is_not_there_is_named(typed: Callable[..., Result]) -> None:
