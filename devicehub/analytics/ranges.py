@@ -1,5 +1,6 @@
 """Ranges: what `24h`, `7d` or two instants mean in a zone, and the buckets they are told in."""
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
@@ -33,6 +34,14 @@ class Range:
     def buckets(self) -> list[datetime]:
         """When each bucket begins; the first may begin before the range does."""
         return list(calendar.starts(self.start, self.end, self.interval, self.zone))
+
+    def place(self, moment: float) -> int:
+        """The index of the bucket that a moment, in seconds since the epoch, lies in; there are many to place."""
+        return bisect_right(self._edges, moment) - 1
+
+    @cached_property
+    def _edges(self) -> list[float]:
+        return [start.timestamp() for start in self.buckets]
 
     @property
     def key(self) -> str:

@@ -2,10 +2,10 @@
 
 Whole days come from day documents of the zone, where its days are counted, or else of UTC; what is left at either
 end from hour documents; and what is left of an hour from the logs themselves. So a range may begin and end at any
-instant, and comes to what its logs would.
+instant, and comes to what its logs would. What takes long is the devices: of the day that runs they are taken from
+its day documents, too, as long as there is nothing yet of after the range.
 """
 
-from bisect import bisect_right
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from bson import ObjectId
 
 from devicehub.analytics.ranges import Range
-from devicehub.core import calendar
+from devicehub.core import calendar, clock
 from devicehub.core.actor import Actor
 from devicehub.core.calendar import HOUR, QUARTER
 from devicehub.core.documents import seen_by
@@ -24,6 +24,7 @@ from devicehub.logs.models import USAGE, Day, DeviceDay, Hour, Log, Zone
 from devicehub.logs.rollups import Tally
 
 DAY = timedelta(days=1)
+MOST_AT_ONCE = 10_000  # rows in one answer of MongoDB's, whose first is of 101 otherwise
 Row = dict[str, Any]
 Span = tuple[datetime, datetime]
 
@@ -47,8 +48,10 @@ class Counted:
     devices: dict[str, Tally] = field(default_factory=dict)
 
 
-def zones_of(organization_id: str) -> tuple[str, ...]:
-    """The zones in which an organization's days are counted."""
+def zones_of(organization_id: str, asked: str) -> tuple[str, ...]:
+    """The zones in which an organization's days are counted, as far as whoever asks for `asked` has to know."""
+    if asked == "UTC":
+        return ("UTC",)
     row = Zone._get_collection().find_one({"_id": ObjectId(organization_id), "ready": True})
     return ("UTC",) if row is None else ("UTC", row["zone"])
 
@@ -81,21 +84,39 @@ def _floor(moment: datetime, unit: timedelta) -> datetime:
     return moment - (moment - datetime.min.replace(tzinfo=moment.tzinfo)) % unit
 
 
-def of_organization(actor: Actor, range_: Range, *, zones: Collection[str], parts: bool = True) -> Counted:
-    """What an organization logged in a range; without `parts` no events and devices, and no trend."""
+def count(actor: Actor, range_: Range) -> int:
+    """How many logs of an organization lie in a range: in one question, whatever it is put together from."""
+    covered, owner = cover(range_.start, range_.end, "UTC"), seen_by(actor, Hour)
+    whole = {**owner, "part": "all"}
+    parts: list[tuple[Any, list[Row]]] = []
+    if covered.days is not None:
+        parts.append((Day, [{"$match": {**whole, "zone": "UTC", "at": _within(covered.days)}}]))
+    parts += [(Hour, [{"$match": {**whole, "at": _within(span)}}]) for span in covered.hours]
+    parts += [(Log, [{"$match": {**owner, "at": _within(span)}}, {"$count": "c"}]) for span in covered.rest]
+    (first, steps), *others = parts
+    unions = [
+        {"$unionWith": {"coll": document._get_collection_name(), "pipeline": some}} for document, some in others
+    ]
+    summed = {"$group": {"_id": None, "count": {"$sum": "$c"}}}
+    return sum(row["count"] for row in first._get_collection().aggregate([*steps, *unions, summed]))
+
+
+def of_organization(actor: Actor, range_: Range, *, zones: Collection[str]) -> Counted:
+    """What an organization logged in a range."""
     covered = cover(range_.start, range_.end, range_.timezone if range_.timezone in zones else "UTC")
     found = Counted(trend=[Tally() for _ in range_.buckets])
     days_tell_trend = range_.timezone == covered.zone and range_.interval != "hour"
-    for row in _days(actor, covered, parts=parts):
-        _add(found, row)
-        if days_tell_trend and row["part"] == "all":
-            _bucket(found, range_, row["at"], row.get("c", 0), row.get("e", {}).get(USAGE, {}))
-    for row in _hour_rows(actor, covered.hours, parts=parts):
+    if covered.days is not None:
+        for row in _rows(actor, Day, covered.days, {"zone": covered.zone}):
+            _add(found, row)
+            if days_tell_trend and row["part"] == "all":
+                _bucket(found, range_, row["at"].timestamp(), row.get("c", 0), row.get("e", {}).get(USAGE, {}))
+    for row in _hour_rows(actor, covered.hours):
         _add(found, row)
         _add_quarters(found, range_, row, (range_.start, range_.end))
-    if covered.days and not days_tell_trend and parts:
+    if covered.days is not None and not days_tell_trend:
         first, last = covered.days  # which may begin within an hour of UTC
-        for row in _hour_rows(actor, [(_floor(first, HOUR), last)], parts=False):
+        for row in _rows(actor, Hour, (_floor(first, HOUR), last), {"part": "all"}, {"at": 1, "q": 1}):
             _add_quarters(found, range_, row, (first, last))
     for span in covered.rest:
         for row in _logs(actor, span):
@@ -103,31 +124,45 @@ def of_organization(actor: Actor, range_: Range, *, zones: Collection[str], part
     return found
 
 
-def _days(actor: Actor, covered: Cover, *, parts: bool) -> Iterator[Row]:
-    if covered.days is None:
-        return
-    chosen: Row = {"zone": covered.zone, "at": {"$gte": covered.days[0], "$lt": covered.days[1]}}
-    yield from _chosen(Day, actor, chosen, parts=parts)
-
-
-def _hour_rows(actor: Actor, spans: list[Span], *, parts: bool) -> Iterator[Row]:
+def _hour_rows(actor: Actor, spans: list[Span]) -> Iterator[Row]:
     for start, end in spans:
-        yield from _chosen(Hour, actor, {"at": {"$gte": start, "$lt": end}}, parts=parts)
+        midnight = _floor(end, DAY)
+        if start <= midnight <= clock.now() < end and end - midnight > HOUR:
+            yield from _running_day(actor, midnight, end)
+            end = midnight
+        if start < end:
+            yield from _rows(actor, Hour, (start, end))
 
 
-def _chosen(document: Any, actor: Actor, chosen: Row, *, parts: bool) -> Iterator[Row]:
-    """Rows as they are stored, past MongoEngine: there may be thousands of them."""
-    wanted = {**seen_by(actor, document), **chosen}
-    if parts:
-        yield from document._get_collection().find(wanted, {"_id": 0})
-    else:
-        yield from document._get_collection().find({**wanted, "part": "all"}, {"at": 1, "part": 1, "c": 1, "q": 1})
+def _running_day(actor: Actor, midnight: datetime, end: datetime) -> list[Row]:
+    """The hours of today until `end`; their devices from the documents of the day, if nothing came after.
+
+    The day is read before what would have come after `end`: so that is not in it.
+    """
+    day = midnight, midnight + DAY
+    devices = _rows(actor, Day, day, {"zone": "UTC", "part": {"$ne": "all"}})
+    hours = _rows(actor, Hour, day, {"part": "all"})
+    if all(row["at"] < end for row in hours if row.get("c")):
+        return devices + hours
+    return _rows(actor, Hour, (midnight, end))
+
+
+def _rows(
+    actor: Actor, document: Any, span: Span, chosen: Row | None = None, wanted: Row | None = None
+) -> list[Row]:
+    """Rows as they are stored, past MongoEngine and in one go: there may be thousands of them."""
+    conditions = {**seen_by(actor, document), "at": _within(span), **(chosen or {})}
+    return list(document._get_collection().find(conditions, {"_id": 0, **(wanted or {})}, batch_size=MOST_AT_ONCE))
+
+
+def _within(span: Span) -> Row:
+    return {"$gte": span[0], "$lt": span[1]}
 
 
 def _logs(actor: Actor, span: Span) -> Iterator[Row]:
-    chosen = {**seen_by(actor, Log), "at": {"$gte": span[0], "$lt": span[1]}}
+    chosen = {**seen_by(actor, Log), "at": _within(span)}
     wanted = {"device_id": 1, "event": 1, "value": 1, "at": 1, "_id": 0}
-    yield from Log._get_collection().find(chosen, wanted)
+    yield from Log._get_collection().find(chosen, wanted, batch_size=MOST_AT_ONCE)
 
 
 def _add(found: Counted, row: Row) -> None:
@@ -148,14 +183,15 @@ def _add(found: Counted, row: Row) -> None:
 
 
 def _add_quarters(found: Counted, range_: Range, row: Row, span: Span) -> None:
+    start, end, hour = span[0].timestamp(), span[1].timestamp(), row["at"].timestamp()
     for number, stored in row.get("q", {}).items():
-        at = row["at"] + int(number) * QUARTER
-        if span[0] <= at < span[1]:
+        at = hour + int(number) * rollups.QUARTER_S
+        if start <= at < end:
             _bucket(found, range_, at, stored["c"], stored)
 
 
-def _bucket(found: Counted, range_: Range, at: datetime, count: int, usage: Row) -> None:
-    tally = found.trend[bisect_right(range_.buckets, at) - 1]
+def _bucket(found: Counted, range_: Range, at: float, count: int, usage: Row) -> None:
+    tally = found.trend[range_.place(at)]
     tally.count += count
     tally.values += usage.get("n", 0)
     tally.sum += usage.get("s", 0.0)
@@ -167,7 +203,7 @@ def _add_log(found: Counted, range_: Range, row: Row) -> None:
     found.events.setdefault(row["event"], Tally()).add(value)
     usage = value if row["event"] == USAGE else None
     found.devices.setdefault(str(row["device_id"]), Tally()).add(usage)
-    found.trend[bisect_right(range_.buckets, row["at"]) - 1].add(usage)
+    found.trend[range_.place(row["at"].timestamp())].add(usage)
 
 
 def of_devices(

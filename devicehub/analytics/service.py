@@ -1,6 +1,5 @@
 """Usage and analytics: answered from what was counted while logs were written."""
 
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -51,7 +50,7 @@ def _usage(actor: Actor, device: Row, range_: Range, event: str, wants_percentil
     whole, trend = Tally(), [Tally() for _ in range_.buckets]
     for at, tally in parts:
         whole.merge(tally)
-        trend[bisect_right(range_.buckets, at) - 1].merge(tally)
+        trend[range_.place(at.timestamp())].merge(tally)
     summary = {
         "totalUnits": figures.rounded(whole.sum),
         "averagePerLog": figures.average(whole),
@@ -83,10 +82,10 @@ def dashboard(actor: Actor, query: Mapping[str, Any], *, fresh: bool = False) ->
 
 
 def _dashboard(actor: Actor, range_: Range, oldest: datetime) -> Row:
-    zones, fleet = reading.zones_of(actor.organization_id), figures.fleet(actor)
+    zones, fleet = reading.zones_of(actor.organization_id, range_.timezone), figures.fleet(actor)
     found = reading.of_organization(actor, range_, zones=zones)
     kept = Range(oldest, max(range_.end, clock.now()), "day", "UTC")
-    total = reading.of_organization(actor, kept, zones=zones, parts=False).count
+    total = reading.count(actor, kept)
     used = found.events.get(USAGE, Tally())
     return {
         "summary": {
@@ -158,7 +157,7 @@ def trends_of(actor: Actor, query: Mapping[str, Any], *, fresh: bool = False) ->
 
 
 def _trends(actor: Actor, range_: Range, oldest: datetime) -> Row:
-    zones = reading.zones_of(actor.organization_id)
+    zones = reading.zones_of(actor.organization_id, range_.timezone)
     current, earlier = reading.of_organization(actor, range_, zones=zones), trends.before(range_, clock.now())
     is_kept = earlier.start >= oldest
     previous = reading.of_organization(actor, earlier, zones=zones) if is_kept else None
@@ -200,7 +199,7 @@ def _realtime(actor: Actor) -> Row:
         **{f"{presence}Devices": counts[presence] for presence in PRESENCES if presence != "never_seen"},
         "heartbeatsPerMinute": pulse.beats_a_minute(actor.organization_id),
         "logsPerMinute": logs.count_documents({**owner, "at": {"$gt": now - timedelta(minutes=1), "$lte": now}}),
-        "currentHourLogs": reading.of_organization(actor, this_hour, zones=(), parts=False).count,
+        "currentHourLogs": reading.count(actor, this_hour),
         "recentActivity": [
             {
                 "deviceId": str(row["device_id"]),

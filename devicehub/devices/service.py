@@ -15,6 +15,7 @@ from devicehub.audit import service as audit
 from devicehub.core import cache, clock, config, crypto, ids, live
 from devicehub.core.actor import Actor
 from devicehub.core.cache import Cached
+from devicehub.core.documents import seen_by
 from devicehub.core.errors import DatabaseUnavailable, DeviceHubError
 from devicehub.core.events import emit
 from devicehub.core.live import Value
@@ -126,9 +127,8 @@ def read(actor: Actor, device_id: str, *, fresh: bool = False) -> Found:
 
 def row_of(actor: Actor, device_id: str) -> dict[str, Any]:
     """The stored device, uncached; raises DeviceNotFound."""
-    row: dict[str, Any] | None = (
-        Device.objects.visible_to(actor).filter(id=access.parsed(device_id)).as_pymongo().first()
-    )
+    chosen = {"$and": [seen_by(actor, Device), {"_id": access.parsed(device_id)}]}
+    row: dict[str, Any] | None = Device._get_collection().find_one(chosen)  # half of what MongoEngine takes
     if row is None:
         raise DeviceNotFound(device_id=device_id)
     return row

@@ -56,7 +56,8 @@ def dated(fields: Fields, now: datetime, oldest: datetime | None = None) -> Fiel
         within = "the last 30 days" if oldest is None else "the time that logs are kept"
         raise InvalidInput(errors={"timestamp": [f"It has to be within {within}, or 5 minutes ahead."]})
     fields.setdefault("level", "info")
-    fields["at"] = at.replace(microsecond=at.microsecond // 1000 * 1000)
+    beyond = at.microsecond % 1000  # MongoDB keeps milliseconds
+    fields["at"] = at.replace(microsecond=at.microsecond - beyond) if beyond else at
     return fields
 
 

@@ -9,7 +9,7 @@ from mongoengine import Document
 from pymongo.client_session import ClientSession
 
 from devicehub.core import mongo, transactions
-from devicehub.logs import rollups
+from devicehub.logs import rollups, updates
 from devicehub.logs.models import Day, DeviceDay, Hour, Import, ImportPart, Log, Zone
 
 BATCH = 2000
@@ -50,9 +50,9 @@ def _take_back(session: ClientSession, owner: Mapping[str, Any]) -> int:
     if not rows:
         return 0
     zones = rollups.zones_of(session, {row["organization_id"] for row in rows})
-    updates = rollups.updates(rollups.taken_back(rollups.fold(rows)), zones)
+    taken_back = updates.of(rollups.taken_back(rollups.fold(rows)), zones)
     for document in (Hour, Day):
-        db[document._get_collection_name()].bulk_write(updates[document], ordered=False, session=session)
+        db[document._get_collection_name()].bulk_write(taken_back[document], ordered=False, session=session)
     chosen = {"_id": {"$in": [row["_id"] for row in rows]}}
     return int(logs.delete_many(chosen, session=session).deleted_count)
 

@@ -15,9 +15,9 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 
 from devicehub.core import calendar, mongo, transactions
-from devicehub.logs import rollups
+from devicehub.logs import rollups, updates
 from devicehub.logs.models import Day, DeviceDay, Hour, Log, Zone
-from devicehub.logs.rollups import Leaf, Leaves, Tally
+from devicehub.logs.rollups import Leaves, Series, Tally
 
 DAY = timedelta(days=1)
 PATIENCE_S = 50.0  # MongoDB ends a transaction after 60
@@ -74,7 +74,8 @@ def _check(session: ClientSession, organization_id: ObjectId, day: datetime) -> 
     wrong = _differences(session, organization_id, day, leaves)
     if wrong:
         _count_again(session, organization_id, day, leaves)
-    return Checked(organization_id, day, sum(tally.count for tally in leaves.values()), wrong)
+    logs = sum(tally.count for quarters in leaves.values() for tally in quarters.values())
+    return Checked(organization_id, day, logs, wrong)
 
 
 def _come_first(session: ClientSession, organization_id: ObjectId, day: datetime) -> None:
@@ -97,8 +98,8 @@ def _count_day(organization_id: ObjectId, start: datetime, zone: str, session: C
         {"organization_id": organization_id, "zone": zone, "at": start}, session=session
     )
     leaves = rollups.fold(_logs(session, organization_id, start, end))
-    if updates := list(rollups.days(leaves, zone)):
-        Day._get_collection().bulk_write(updates, ordered=False, session=session)
+    if counted := [updates.of_one(Day, each) for each in rollups.days(leaves, zone)]:
+        Day._get_collection().bulk_write(counted, ordered=False, session=session)
 
 
 def _count_again(session: ClientSession, organization_id: ObjectId, day: datetime, leaves: Leaves) -> None:
@@ -108,9 +109,9 @@ def _count_again(session: ClientSession, organization_id: ObjectId, day: datetim
     Hour._get_collection().delete_many(span, session=session)
     DeviceDay._get_collection().delete_many(span, session=session)
     Day._get_collection().delete_many({**span, "zone": "UTC"}, session=session)
-    for document, updates in rollups.updates(leaves, {}).items():
-        if updates:
-            db[document._get_collection_name()].bulk_write(updates, ordered=False, session=session)
+    for document, counted in updates.of(leaves, {}).items():
+        if counted:
+            db[document._get_collection_name()].bulk_write(counted, ordered=False, session=session)
     zone = rollups.zones_of(session, [organization_id]).get(organization_id)
     if zone is not None:
         for start in calendar.starts(day, day + DAY, "day", ZoneInfo(zone)):
@@ -120,13 +121,15 @@ def _count_again(session: ClientSession, organization_id: ObjectId, day: datetim
 def _differences(session: ClientSession, organization_id: ObjectId, day: datetime, leaves: Leaves) -> int:
     """How many counts of a day of UTC are not what its logs say."""
     span = {"organization_id": organization_id, "at": {"$gte": day, "$lt": day + DAY}}
-    found: dict[Leaf, Tally] = {}
+    counted = {
+        (series, quarter): tally for series, quarters in leaves.items() for quarter, tally in quarters.items()
+    }
+    found: dict[tuple[Series, int], Tally] = {}
     for row in DeviceDay._get_collection().find(span, session=session):
+        series = Series(organization_id, row["device_id"], row["event"])
         first = int(row["at"].timestamp()) // rollups.QUARTER_S
-        for number, stored in row["q"].items():
-            leaf = Leaf(organization_id, row["device_id"], row["event"], first + int(number))
-            found[leaf] = Tally.of(stored)
-    wrong = sum(not _same(found.get(leaf, Tally()), leaves.get(leaf, Tally())) for leaf in {*found, *leaves})
+        found |= {(series, first + int(number)): Tally.of(stored) for number, stored in row["q"].items()}
+    wrong = sum(not _same(found.get(one, Tally()), counted.get(one, Tally())) for one in {*found, *counted})
     of_hours, of_days = _summed(Hour, session, span), _summed(Day, session, {**span, "zone": "UTC"})
     return wrong + (of_hours != _counts(leaves)) + (of_days != _counts(leaves))
 
@@ -139,9 +142,10 @@ def _same(one: Tally, other: Tally) -> bool:
 def _counts(leaves: Leaves) -> dict[str, int]:
     """How many logs of each event and each device."""
     found: dict[str, int] = {}
-    for leaf, tally in leaves.items():
-        for name in (f"e.{rollups.spelled(leaf.event)}", f"d.{leaf.device_id}"):
-            found[name] = found.get(name, 0) + tally.count
+    for series, quarters in leaves.items():
+        count = sum(tally.count for tally in quarters.values())
+        for name in (f"e.{rollups.spelled(series.event)}", f"d.{series.device_id}"):
+            found[name] = found.get(name, 0) + count
     return found
 
 

@@ -1,7 +1,7 @@
 """Roll-ups: logs counted while they are written, so that no question has to read them again.
 
-Logs are folded by organization, device, event and quarter of an hour (of which every zone in use is made), and the
-rest from those: one update for each document, however many logs there are.
+Logs are folded by organization, device, event and quarter of an hour (of which every zone in use is made), and
+documents of days and hours from those, however many logs there are.
 """
 
 from collections import defaultdict
@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from bson import ObjectId
-from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 
 from devicehub.core import calendar
@@ -24,13 +23,12 @@ SHARDS = 8
 Row = Mapping[str, Any]
 
 
-class Leaf(NamedTuple):
-    """What is counted together: `quarter` is a number of quarters of an hour since the epoch."""
+class Series(NamedTuple):
+    """What is counted together, by quarters of an hour since the epoch."""
 
     organization_id: ObjectId
     device_id: ObjectId
     event: str
-    quarter: int
 
 
 class Tally:
@@ -45,10 +43,16 @@ class Tally:
 
     def add(self, value: float | None) -> None:
         self.count += 1
-        if value is not None:
-            self.values += 1
-            self.sum += value
-            self._reach(value, value)
+        if value is None:
+            return
+        self.values += 1
+        self.sum += value
+        if self.least is None or self.greatest is None:
+            self.least = self.greatest = value
+        elif value < self.least:
+            self.least = value
+        elif value > self.greatest:
+            self.greatest = value
 
     def merge(self, other: "Tally") -> None:
         self.count += other.count
@@ -69,83 +73,45 @@ class Tally:
         return made
 
 
-class Update:
-    """What is added to one document."""
-
-    __slots__ = ("_greatest", "_least", "_sums")
-
-    def __init__(self) -> None:
-        self._sums: dict[str, float] = {}
-        self._least: dict[str, float] = {}
-        self._greatest: dict[str, float] = {}
-
-    def count(self, path: str, number: float) -> None:
-        self._sums[path] = self._sums.get(path, 0) + number
-
-    def tally(self, path: str, tally: Tally, *, spans: bool = True) -> None:
-        """Add a tally at `path`; its least and greatest only with `spans`."""
-        self.count(f"{path}.c", tally.count)
-        if not tally.values:
-            return
-        self.count(f"{path}.n", tally.values)
-        self.count(f"{path}.s", tally.sum)
-        if spans and tally.least is not None and tally.greatest is not None:
-            self._least[f"{path}.lo"] = min(tally.least, self._least.get(f"{path}.lo", tally.least))
-            self._greatest[f"{path}.hi"] = max(tally.greatest, self._greatest.get(f"{path}.hi", tally.greatest))
-
-    def write(self, key: Row) -> UpdateOne:
-        """The update of the document that has this key, made if there is none."""
-        operators = {"$inc": self._sums, "$min": self._least, "$max": self._greatest}
-        return UpdateOne(key, {name: each for name, each in operators.items() if each}, upsert=True)
-
-    def document(self, key: Row) -> dict[str, Any]:
-        """The document that has this key, where it is known that there is none."""
-        made: dict[str, Any] = {**key}
-        for path, value in (*self._sums.items(), *self._least.items(), *self._greatest.items()):
-            *steps, last = path.split(".")
-            inside = made
-            for step in steps:
-                inside = inside.setdefault(step, {})
-            inside[last] = value
-        return made
-
-
-Leaves = Mapping[Leaf, Tally]
-Updates = dict[type[Any], list[UpdateOne]]
+Leaves = Mapping[Series, Mapping[int, Tally]]
+Document = dict[str, Any]
+Documents = dict[type[Any], list[Document]]
 
 
 def fold(rows: Iterable[Row]) -> Leaves:
     """The leaves of these logs."""
-    leaves: dict[Leaf, Tally] = {}
+    leaves: dict[Series, dict[int, Tally]] = {}
+    last_device = last_event = quarters = None
     for row in rows:
-        leaf = Leaf(
-            row["organization_id"], row["device_id"], row["event"], int(row["at"].timestamp()) // QUARTER_S
-        )
-        tally = leaves.get(leaf)
+        device_id, event = row["device_id"], row["event"]
+        if quarters is None or device_id is not last_device or event != last_event:  # a batch is mostly of one
+            quarters = leaves.setdefault(Series(row["organization_id"], device_id, event), {})
+            last_device, last_event = device_id, event
+        quarter = int(row["at"].timestamp()) // QUARTER_S
+        tally = quarters.get(quarter)
         if tally is None:
-            tally = leaves[leaf] = Tally()
+            tally = quarters[quarter] = Tally()
         tally.add(row.get("value"))
     return leaves
 
 
 def taken_back(leaves: Leaves) -> Leaves:
     """What has to be added where these leaves are to be counted no more; of devices' days, those are deleted."""
-    return {leaf: Tally(-tally.count, -tally.values, -tally.sum) for leaf, tally in leaves.items()}
-
-
-def updates(leaves: Leaves, zones: Mapping[ObjectId, str]) -> Updates:
-    """All that these leaves add, by document; `zones` are those beside UTC that organizations count days in."""
     return {
-        DeviceDay: [update.write(key) for key, update in _by_device_day(leaves)],
-        **updates_of_organizations(leaves, zones),
+        series: {quarter: Tally(-tally.count, -tally.values, -tally.sum) for quarter, tally in quarters.items()}
+        for series, quarters in leaves.items()
     }
 
 
-def updates_of_organizations(leaves: Leaves, zones: Mapping[ObjectId, str]) -> Updates:
-    """Of these, what they add to the hours and days of organizations."""
+def documents(leaves: Leaves, zones: Mapping[ObjectId, str]) -> Documents:
+    """All that these leaves come to, in whole documents, as they are where nothing else was counted in them.
+
+    `zones` are those beside UTC that organizations count days in.
+    """
     return {
-        Hour: list(_hours(leaves)),
-        Day: [one for each in _by_zone(leaves, zones).items() for one in days(each[1], each[0])],
+        DeviceDay: list(_device_days(leaves)),
+        Hour: _hours(leaves),
+        Day: [each for zone, some in _by_zone(leaves, zones).items() for each in days(some, zone)],
     }
 
 
@@ -156,64 +122,99 @@ def zones_of(session: ClientSession | None, organization_ids: Iterable[ObjectId]
 
 
 def _by_zone(leaves: Leaves, zones: Mapping[ObjectId, str]) -> dict[str, Leaves]:
-    found: dict[str, dict[Leaf, Tally]] = {"UTC": dict(leaves)}
-    for leaf, tally in leaves.items():
-        if (zone := zones.get(leaf.organization_id)) is not None:
-            found.setdefault(zone, {})[leaf] = tally
+    found: dict[str, dict[Series, Mapping[int, Tally]]] = {"UTC": dict(leaves)}
+    for series, quarters in leaves.items():
+        if (zone := zones.get(series.organization_id)) is not None:
+            found.setdefault(zone, {})[series] = quarters
     return {**found}
 
 
-def new_device_days(leaves: Leaves) -> Iterator[dict[str, Any]]:
-    """The days of devices that have none of these yet, as documents."""
-    return (update.document(key) for key, update in _by_device_day(leaves))
+def _device_days(leaves: Leaves) -> Iterator[Document]:
+    for series, quarters in leaves.items():
+        found: dict[int, Document] = {}
+        for quarter, tally in quarters.items():
+            day, number = divmod(quarter, QUARTERS_A_DAY)
+            counted = found.get(day)
+            if counted is None:
+                at = moment_of(day * QUARTERS_A_DAY)
+                counted = found[day] = {**series._asdict(), "at": at, "t": {}, "q": {}}
+            _count(counted["t"], tally, spans=True)
+            part: Document = {}
+            counted["q"][str(number)] = part
+            _count(part, tally, spans=True)
+        yield from found.values()
 
 
-def _by_device_day(leaves: Leaves) -> Iterator[tuple[Row, Update]]:
-    found: defaultdict[tuple[ObjectId, ObjectId, str, int], Update] = defaultdict(Update)
-    for (organization_id, device_id, event, quarter), tally in leaves.items():
-        update = found[organization_id, device_id, event, quarter // QUARTERS_A_DAY]
-        update.tally("t", tally)
-        update.tally(f"q.{quarter % QUARTERS_A_DAY}", tally)
-    for (organization_id, device_id, event, day), update in found.items():
-        at = moment_of(day * QUARTERS_A_DAY)
-        key = {"organization_id": organization_id, "device_id": device_id, "at": at, "event": event}
-        yield key, update
+def _hours(leaves: Leaves) -> list[Document]:
+    parts = _Parts({})
+    for series, quarters in leaves.items():
+        hours: defaultdict[datetime, list[tuple[str, Tally]]] = defaultdict(list)
+        for quarter, tally in quarters.items():
+            hours[moment_of(quarter // 4 * 4)].append((str(quarter % 4), tally))
+        wholes = parts.count(series, {at: [tally for _, tally in some] for at, some in hours.items()})
+        for whole, some in zip(wholes, hours.values(), strict=True):
+            told = whole.setdefault("q", {})
+            for number, tally in some:
+                _count(told.setdefault(number, {}), tally, values=series.event == USAGE)
+    return list(parts.documents())
 
 
-def _hours(leaves: Leaves) -> Iterator[UpdateOne]:
-    found: defaultdict[tuple[ObjectId, int, str], Update] = defaultdict(Update)
-    for leaf, tally in leaves.items():
-        hour = leaf.quarter // 4
-        whole = found[leaf.organization_id, hour, "all"]
-        _count(whole, found[leaf.organization_id, hour, shard_of(leaf.device_id)], leaf, tally)
-        path = f"q.{leaf.quarter % 4}"
-        whole.count(f"{path}.c", tally.count)
-        if leaf.event == USAGE and tally.values:
-            whole.count(f"{path}.n", tally.values)
-            whole.count(f"{path}.s", tally.sum)
-    for (organization_id, hour, part), update in found.items():
-        yield update.write({"organization_id": organization_id, "at": moment_of(hour * 4), "part": part})
+def days(leaves: Leaves, zone: str) -> list[Document]:
+    """What these leaves come to in the days of `zone`."""
+    parts = _Parts({"zone": zone})
+    for series, quarters in leaves.items():
+        found: defaultdict[datetime, list[Tally]] = defaultdict(list)
+        for quarter, tally in quarters.items():
+            found[_day_of(quarter, zone)].append(tally)
+        parts.count(series, found)
+    return list(parts.documents())
 
 
-def days(leaves: Leaves, zone: str) -> Iterator[UpdateOne]:
-    """What these leaves add to the days of `zone`."""
-    found: defaultdict[tuple[ObjectId, datetime, str], Update] = defaultdict(Update)
-    for leaf, tally in leaves.items():
-        day = _day_of(leaf.quarter, zone)
-        whole = found[leaf.organization_id, day, "all"]
-        _count(whole, found[leaf.organization_id, day, shard_of(leaf.device_id)], leaf, tally)
-    for (organization_id, day, part), update in found.items():
-        yield update.write({"organization_id": organization_id, "zone": zone, "at": day, "part": part})
+class _Parts:
+    """Hours or days of organizations: of each, one document of all it logged, and some of its devices."""
+
+    def __init__(self, of: Document) -> None:
+        self._of = of
+        self._found: defaultdict[ObjectId, dict[tuple[datetime, str], Document]] = defaultdict(dict)
+
+    def count(self, series: Series, tallies: Mapping[datetime, Iterable[Tally]]) -> list[Document]:
+        """Count a series in the hours or days that begin then; returns of each the document of all."""
+        organization_id, device_id, event = series
+        name, device, part, is_usage = spelled(event), str(device_id), shard_of(device_id), event == USAGE
+        wholes = []
+        for at, some in tallies.items():
+            whole, shard = self._part(organization_id, at, "all"), self._part(organization_id, at, part)
+            of_event = whole.setdefault("e", {}).setdefault(name, {})
+            of_device = shard.setdefault("d", {}).setdefault(device, {})
+            for tally in some:
+                whole["c"] = whole.get("c", 0) + tally.count
+                _count(of_event, tally)
+                _count(of_device, tally, values=is_usage)
+            wholes.append(whole)
+        return wholes
+
+    def _part(self, organization_id: ObjectId, at: datetime, part: str) -> Document:
+        parts = self._found[organization_id]
+        found = parts.get(key := (at, part))
+        if found is None:
+            parts[key] = found = {"organization_id": organization_id, **self._of, "at": at, "part": part}
+        return found
+
+    def documents(self) -> Iterator[Document]:
+        for parts in self._found.values():
+            yield from parts.values()
 
 
-def _count(whole: Update, shard: Update, leaf: Leaf, tally: Tally) -> None:
-    whole.count("c", tally.count)
-    whole.tally(f"e.{spelled(leaf.event)}", tally, spans=False)
-    path = f"d.{leaf.device_id}"
-    shard.count(f"{path}.c", tally.count)
-    if leaf.event == USAGE and tally.values:
-        shard.count(f"{path}.n", tally.values)
-        shard.count(f"{path}.s", tally.sum)
+def _count(part: Document, tally: Tally, *, values: bool = True, spans: bool = False) -> None:
+    """Add a tally to part of a document; of its values no more than is kept there."""
+    part["c"] = part.get("c", 0) + tally.count
+    if not values or not tally.values:
+        return
+    part["n"] = part.get("n", 0) + tally.values
+    part["s"] = part.get("s", 0.0) + tally.sum
+    if spans and tally.least is not None and tally.greatest is not None:
+        part["lo"] = min(tally.least, part.get("lo", tally.least))
+        part["hi"] = max(tally.greatest, part.get("hi", tally.greatest))
 
 
 def shard_of(device_id: ObjectId) -> str:
@@ -226,11 +227,13 @@ def _day_of(quarter: int, zone: str) -> datetime:
     return calendar.floor(moment_of(quarter), "day", ZoneInfo(zone))
 
 
+@lru_cache(65_536)
 def moment_of(quarter: int) -> datetime:
     """When a quarter of an hour begins."""
     return datetime.fromtimestamp(quarter * QUARTER_S, UTC)
 
 
+@lru_cache(4096)
 def spelled(event: str) -> str:
     """An event as the name of a field: in paths, MongoDB reads a dot as a step and `$` as an operator."""
     return event.replace("%", "%25").replace(".", "%2E").replace("$", "%24")

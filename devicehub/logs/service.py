@@ -13,7 +13,7 @@ from devicehub.core.groups import Group
 from devicehub.devices import heartbeats
 from devicehub.devices import service as devices
 from devicehub.devices.presence import Signal
-from devicehub.logs import rollups
+from devicehub.logs import rollups, updates
 from devicehub.logs.models import Log
 
 MOST_GAPS = 100
@@ -61,8 +61,8 @@ def write(session: ClientSession, rows: list[Row]) -> list[Row | None]:
         db = mongo.database()
         db[Log._get_collection_name()].insert_many(new, session=session)
         zones = rollups.zones_of(session, {row["organization_id"] for row in new})
-        for document, updates in rollups.updates(rollups.fold(new), zones).items():
-            db[document._get_collection_name()].bulk_write(updates, ordered=False, session=session)
+        for document, many in updates.of(rollups.fold(new), zones).items():
+            db[document._get_collection_name()].bulk_write(many, ordered=False, session=session)
     return [None if index in known else row for index, row in enumerate(rows)]
 
 

@@ -1,6 +1,5 @@
 """What was logged and used in a range, by some devices or events: counted by the code of analytics."""
 
-from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 
 from bson import ObjectId
@@ -25,7 +24,9 @@ def count(actor: Actor, range_: Range, *, device_ids: Sequence[str], event_types
     Usage is what `units_consumed` says, or else the values of the events that are named.
     """
     if not device_ids and not event_types:
-        return reading.of_organization(actor, range_, zones=reading.zones_of(actor.organization_id))
+        return reading.of_organization(
+            actor, range_, zones=reading.zones_of(actor.organization_id, range_.timezone)
+        )
     found = Counted(trend=[Tally() for _ in range_.buckets])
     chosen = [one for one in map(ids.parse, dict.fromkeys(device_ids)) if one] if device_ids else _all(actor)
     for some in batches(chosen, BATCH):
@@ -59,4 +60,4 @@ def _add(
             of_event.merge(tally)
             counts = tally if name in usage else Tally(tally.count)
             of_device.merge(counts)
-            found.trend[bisect_right(range_.buckets, at) - 1].merge(counts)
+            found.trend[range_.place(at.timestamp())].merge(counts)

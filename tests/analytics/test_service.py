@@ -152,6 +152,28 @@ def test_a_day_on_which_the_clocks_change_has_its_own_length(
     ]
 
 
+@pytest.mark.actor()
+def test_of_the_day_that_runs_only_what_lies_in_the_range_is_told(
+    client: FlaskClient, account: Account, fleet: list[Any], clock: Callable[[float], None]
+) -> None:
+    clock((datetime(2027, 3, 29, 10, 2, tzinfo=UTC) - datetime.now(UTC)).total_seconds())
+    headers = {**_again(account), "Cache-Control": "no-cache"}
+    for number, at in enumerate(("08:30", "09:59", "10:01", "10:06")):
+        told = {"event": USAGE, "value": 1, "timestamp": f"2027-03-29T{at}:00Z"}
+        path = f"/api/devices/{fleet[number % 2]['id']}/logs"
+        assert client.post(path, json=told, headers=headers).status_code == 201
+    spans = {("00:00", "10:00"): (1, 1), ("00:00", "10:05"): (2, 1), ("00:00", "11:00"): (2, 2),
+             ("05:30", "12:00"): (2, 2), ("09:00", "11:00"): (1, 2)}  # fmt: skip
+    for (start, end), expected in spans.items():
+        query = f"from=2027-03-29T{start}:00Z&to=2027-03-29T{end}:00Z"
+        found = client.get(f"/api/analytics/dashboard?{query}", headers=headers).json
+        counts = {one["deviceId"]: one["logCount"] for one in found["deviceBreakdown"]}
+        assert tuple(counts[device["id"]] for device in fleet[:2]) == expected, query
+        told = found["summary"]
+        assert (told["recentLogs"], told["totalUsage"]) == (sum(expected), sum(expected))
+        assert sum(bucket["logCount"] for bucket in found["usageTrend"]) == sum(expected)
+
+
 def _again(account: Account) -> dict[str, str]:
     """A token that is good at the time it is."""
     return log_in(account.email).headers
