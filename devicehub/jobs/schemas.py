@@ -1,15 +1,25 @@
 """What of a job goes out, and how jobs are asked for; not their arguments, which may be private."""
 
+from datetime import datetime
 from typing import Any, ClassVar
 
+from bson import ObjectId
 from marshmallow import fields, validate
 
+from devicehub.core import clock
 from devicehub.jobs.models import STATUSES
 from devicehub.web.fields import Text, Timestamp, Whole
 from devicehub.web.schemas import CursorQuerySchema, Schema, cursor_envelope
 
 MOST_RETRIED = 500
 _ID = {"example": "65f0a1b2c3d4e5f6a7b8c9d2"}
+
+
+def _plain(value: Any) -> Any:
+    """What a job keeps as MongoDB has it, as JSON has it."""
+    if isinstance(value, datetime):
+        return clock.rfc3339(value)
+    return str(value) if isinstance(value, ObjectId) else value
 
 
 class JobSchema(Schema):
@@ -29,7 +39,11 @@ class JobSchema(Schema):
         required=True, allow_none=True, metadata={"description": "What makes it unique.", "example": None}
     )
     progress = fields.Dict(required=True, metadata={"example": {"step": "sending", "done": 1, "total": 2}})
-    result = fields.Dict(required=True, metadata={"example": {}})
+    result = fields.Function(
+        lambda job: {name: _plain(value) for name, value in job.result.items()},
+        required=True,
+        metadata={"type": "object", "example": {}},
+    )
     error = fields.Function(
         lambda job: dict(job.error) or None,
         required=True,

@@ -368,3 +368,12 @@ def test_a_key_needs_the_scope(client: FlaskClient, account: Account, make: Ask)
     refused(client.post(AT, json=wanted(), headers=reader), 403, "INSUFFICIENT_SCOPE")
     assert client.post(AT, json=wanted(), headers=writer).status_code == 202
     refused(client.get(at(export), headers=writer), 403, "INSUFFICIENT_SCOPE")
+
+
+@pytest.mark.actor("operator")
+def test_platform_admins_see_the_job_of_an_export(client_of: ClientOf, make: Ask) -> None:
+    export = make()
+    admin = client_of(make_account(platform_admin=True))
+    job = admin.get(f"/api/admin/jobs/{export['jobId']}").json
+    assert (job["name"], job["result"]["expires_at"]) == ("exports.build", export["result"]["expiresAt"])
+    assert admin.get("/api/admin/jobs").status_code == 200
