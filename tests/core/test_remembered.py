@@ -15,18 +15,18 @@ def kept(key: str) -> tuple[bytes | None, int]:
 
 
 def test_an_answer_is_remembered_for_half_a_minute_and_a_newer_one_replaces_it() -> None:
-    remembered.keep("user:1", b"old")
-    remembered.keep("user:1", b"new")
+    remembered.keep_all({"user:1": b"old"})
+    remembered.keep_all({"user:1": b"new"})
     answer, seconds = kept("user:1")
     assert answer == b"new" and 0 < seconds <= remembered.ANSWER_S
 
 
 @pytest.mark.parametrize("word", [remembered.ENDED, remembered.CHANGED])
 def test_a_look_up_that_raced_a_change_does_not_revive_what_it_saw(word: bytes) -> None:
-    remembered.keep("user:1", b"before")
+    remembered.keep_all({"user:1": b"before"})
     remembered.overwrite(["user:1", "user:2"], word)
     for key in ("user:1", "user:2"):
-        remembered.keep(key, b"before")
+        remembered.keep_all({key: b"before"})
         found, seconds = kept(key)
         assert found == word and remembered.ANSWER_S < seconds <= remembered.WORD_S
 
@@ -36,7 +36,7 @@ def test_without_redis_both_are_quiet_and_counted_as_lost(servers: Servers) -> N
     lost = redis.current().failures
     servers.redis.stop()
     try:
-        remembered.keep("user:1", b"answer")
+        remembered.keep_all({"user:1": b"answer"})
         remembered.overwrite(["user:1"], remembered.CHANGED)
     finally:
         servers.restart_redis()
