@@ -1,9 +1,9 @@
 """A device's heartbeat before Flask: what plainly is one, sent with the device's own key, is answered here.
 
-A fleet sends little else, and Flask with its extensions takes several times as long over one as everything that has
-to be done for it. Here all that wait at the same time are done together: whose keys they are, their limits, and the
-beats themselves. Whatever is the least bit unusual, or is to be refused, goes on to Flask, which alone says what is
-wrong; a test sends the same both ways.
+A fleet sends little else, and Flask with its extensions takes several times as long over one as all that is to be
+done for it. Here those that wait at the same time are done together: whose keys they are, their limits, and the
+beats themselves. What is the least bit unusual, or is to be refused, goes on to Flask, which alone says what is
+wrong. A test sends the same both ways.
 """
 
 import io
@@ -54,7 +54,7 @@ class Sent(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """How far it came: whose it is, how it was counted, and what came of it. What is None is Flask's to find out."""
+    """How far it came: whose it is, how it was counted, what came of it. What is None is Flask's to find out."""
 
     actor: Actor | None = None
     window: Window | None = None
@@ -160,7 +160,7 @@ def _own(sent: list[Sent]) -> dict[int, Actor]:
 
 
 def _hand_on(environ: Environ, heard: Heard) -> None:
-    """Let Flask know what is done already: who was counted is not counted again, nor waits again for what is away."""
+    """Let Flask know what is done: who was counted is not counted again, nor waits again for what is away."""
     if heard.window is not None:
         environ[windows.COUNTED] = heard.window
     is_plain = isinstance(heard.outcome, DeviceHubError) and heard.outcome.status < 500
