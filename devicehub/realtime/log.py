@@ -37,8 +37,8 @@ local function begun(key, fresh)
 end
 local function epoch(id) return math.floor(id:match('%d+$') / {EPOCH}) end
 """
-# Entry `i` is `ARGV[4 * i]` and the three after it. Where it is numbered, `KEYS[i + 1]` holds the number of what was
-# told last of its kind: what is numbered at or below it stands in the log already.
+# Entry `i` is `ARGV[4 * i]` and the three after it. Where it is numbered, `KEYS[i + 1]` holds the number of what
+# was told last of its kind: what is numbered at or below it stands in the log already.
 _PUBLISH = (
     _BEGUN
     + f"""

@@ -114,7 +114,7 @@ def _told(environ: Environ) -> Mapping[str, Any] | None:
     length, kind = environ.get("CONTENT_LENGTH") or "0", environ.get("CONTENT_TYPE") or ""
     if length == "0":
         return {} if not kind else None
-    if kind != "application/json" or _LENGTH.fullmatch(length) is None or int(length) > LARGEST_BODY:
+    if kind != "application/json" or _LENGTH.fullmatch(length) is None or int(length) > _largest_body():
         return None
     body = environ["wsgi.input"].read(int(length))
     environ["wsgi.input"] = io.BytesIO(body)
@@ -122,6 +122,10 @@ def _told(environ: Environ) -> Mapping[str, Any] | None:
         return intake.judge(parse_json(body)) if len(body) == int(length) else None
     except (DeviceHubError, ValidationError):
         return None
+
+
+def _largest_body() -> int:
+    return min(LARGEST_BODY, config.current().max_request_size)
 
 
 def _round(sent: list[Sent]) -> list[Heard]:
@@ -176,7 +180,7 @@ def _headers(environ: Environ, actor: Actor, window: Window, size: int, started:
         ("Content-Type", "application/json"),
         ("Content-Length", str(size)),
         *window.headers.items(),
-        *hooks.headers_for_no_page(),
+        *hooks.headers_for_no_page(config.current().allowed_origins),
         *hooks.own_headers(actor.request_id or "", elapsed_ms).items(),
         *hooks.standing_headers(is_api=True, is_secure=environ.get("wsgi.url_scheme") == "https").items(),
     ]

@@ -4,6 +4,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 import structlog
@@ -15,7 +16,6 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from devicehub.core import config, crypto, migrations, turnstile
 from devicehub.core.actor import Actor
-from devicehub.core.config import Settings
 from devicehub.core.errors import DatabaseUnavailable, NotFound, UnsupportedMediaType
 from devicehub.web.guards import guard_of_request
 from devicehub.web.identity import known_actor
@@ -50,24 +50,24 @@ def init_app(app: Flask) -> None:
     app.after_request(_end)
     app.teardown_request(_leave)
     if settings.allowed_origins:
-        CORS(app, resources={r"/api/.*": _shared_with(settings)})
+        CORS(app, resources={r"/api/.*": _shared_with(settings.allowed_origins)})
 
 
-def _shared_with(settings: Settings) -> dict[str, Any]:
+def _shared_with(origins: tuple[str, ...]) -> dict[str, Any]:
     return {
-        "origins": list(settings.allowed_origins),
-        "supports_credentials": "*" not in settings.allowed_origins,
+        "origins": list(origins),
+        "supports_credentials": "*" not in origins,
         "expose_headers": _EXPOSED,
         "max_age": 600,
     }
 
 
-def headers_for_no_page() -> list[tuple[str, str]]:
-    """What the API adds for pages of other origins, where no page asks."""
-    settings = config.current()
-    if not settings.allowed_origins:
+@cache
+def headers_for_no_page(origins: tuple[str, ...]) -> list[tuple[str, str]]:
+    """What the API adds for pages of these other origins, where no page asks."""
+    if not origins:
         return []
-    options = serialize_options({**DEFAULT_OPTIONS, **_shared_with(settings)})
+    options = serialize_options({**DEFAULT_OPTIONS, **_shared_with(origins)})
     added = get_cors_headers(options, Headers(), "POST")
     return [(name, str(value)) for name, value in added.items(multi=True) if name != "Vary"] + [("Vary", "Origin")]
 
