@@ -1,5 +1,7 @@
 """Answers that are remembered for a moment, and the words over them."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from devicehub.core import redis, remembered
@@ -29,6 +31,20 @@ def test_a_look_up_that_raced_a_change_does_not_revive_what_it_saw(word: bytes) 
         remembered.keep_all({key: b"before"})
         found, seconds = kept(key)
         assert found == word and remembered.ANSWER_S < seconds <= remembered.WORD_S
+
+
+def test_of_many_apart_only_those_not_remembered_are_read_and_in_one_question() -> None:
+    asked: list[list[str]] = []
+
+    def read(keys: Sequence[str]) -> list[dict[str, str] | None]:
+        asked.append(list(keys))
+        return [None if key == "key:nobody" else {"name": key} for key in keys]
+
+    remembered.overwrite(["key:ended"], remembered.ENDED)
+    assert remembered.look_up_apart(["key:1"], read) == [{"name": "key:1"}]
+    found = remembered.look_up_apart(["key:2", "key:nobody", "key:1", "key:ended", "key:2"], read)
+    assert found == [{"name": "key:2"}, None, {"name": "key:1"}, None, {"name": "key:2"}]
+    assert asked == [["key:1"], ["key:2", "key:nobody"]]
 
 
 @pytest.mark.xdist_group("outage")
