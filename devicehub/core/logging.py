@@ -59,10 +59,12 @@ def _handler(handler: logging.Handler, shared: list[Processor], *, pretty: bool)
 
 
 def _dumps(line: EventDict, **how: Any) -> str:
+    """As `json` writes it, which escapes all that is not ASCII: some of that would end a line, however deep it lies."""
     try:
-        return orjson.dumps(line, default=how["default"], option=orjson.OPT_NON_STR_KEYS).decode()
+        text = orjson.dumps(line, default=how["default"], option=orjson.OPT_NON_STR_KEYS)
     except TypeError:  # a number beyond 64 bits, or half of a character
         return json.dumps(line, **how)
+    return text.decode() if text.isascii() else json.dumps(line, **how)
 
 
 @lru_cache(maxsize=10_000)
