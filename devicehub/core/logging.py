@@ -59,7 +59,7 @@ def _handler(handler: logging.Handler, shared: list[Processor], *, pretty: bool)
 
 
 def _dumps(line: EventDict, **how: Any) -> str:
-    """As `json` writes it, which escapes all that is not ASCII: some of that would end a line, however deep it lies."""
+    """As `json` does, which escapes what is not ASCII: some of that would end the line, however deep it lies."""
     try:
         text = orjson.dumps(line, default=how["default"], option=orjson.OPT_NON_STR_KEYS)
     except TypeError:  # a number beyond 64 bits, or half of a character
