@@ -26,7 +26,7 @@ from devicehub.organizations import service as organizations
 from devicehub.realtime import ends, hub, manager, rounds
 from devicehub.realtime import service as realtime
 from devicehub.reports import due
-from devicehub.web import errors, hooks, identity, limits, openapi, paths
+from devicehub.web import beats, errors, hooks, identity, limits, openapi, paths
 from devicehub.webhooks import draining
 from devicehub.webhooks import hearing as webhooks
 
@@ -61,7 +61,7 @@ def create_app(settings: Settings) -> Flask:
     manager.init_socketio(app, settings, memberships=identity.memberships)
     for door in doors("sockets"):
         door.register(socketio)
-    app.wsgi_app = hooks.in_front(app.wsgi_app)  # type: ignore[assignment, method-assign]
+    app.wsgi_app = hooks.in_front(beats.in_front(app.wsgi_app))  # type: ignore[assignment, method-assign]
     events.attach(trail.hear, realtime.relay, ends.relay, hearing.hear, reacting.to(reactions.ON))
     events.attach_keepers(webhooks.hear)
     return app

@@ -222,8 +222,9 @@ def _token(server: LiveServer) -> str:
     return client.headers["Authorization"].removeprefix("Bearer ")
 
 
-def _connect(server: LiveServer) -> Ask:
+def _connect(server: LiveServer, headers: dict[str, str]) -> Ask:
     client = Client(int(server.url.rpartition(":")[2]))
+    client.headers = headers
 
     def ask(path: str, body: object, credential: str) -> tuple[int, bytes]:
         answer, read = client.ask("POST", path, body, Authorization=f"Bearer {credential}")

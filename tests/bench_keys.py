@@ -1,7 +1,7 @@
 """What a heartbeat costs with a device's own key, beside a user's token: a part of `make bench`.
 
 The token is one, so what it is worth is always remembered. Of a device that beats every 30 s or less often it never
-is: its key is asked of MongoDB each time. That is the row that counts.
+is: its key is asked of MongoDB each time. That is the row that counts; the last one is the same without `web/beats.py`.
 """
 
 import statistics
@@ -23,31 +23,39 @@ QUIET = {"SLOW_REQUEST_MS": "600000"}
 FLEET, CONNECTIONS, TURNS, AT_ONCE = 2000, 16, 5, 500
 METRICS = {"metrics": {"temperature": 21.5, "battery": 87}}
 
+# It says nothing to this route, and sends a request to Flask.
+THE_LONG_WAY = {"Idempotency-Key": "the long way"}
+
 # Asks a path with a body and a credential on a connection of its own, and returns the status and what was answered.
 Ask = Callable[[str, Any, str], tuple[int, bytes]]
 Credential = tuple[str, str]  # a device, and what is sent for it
 
 
 def keys_and_tokens(
-    settings: Settings, *, sign_up: Callable[[LiveServer], str], connect: Callable[[LiveServer], Ask]
+    settings: Settings,
+    *,
+    sign_up: Callable[[LiveServer], str],
+    connect: Callable[[LiveServer, dict[str, str]], Ask],
 ) -> Table:
     """Every device of a fleet beats once on one of several connections; in each way in turn, several times."""
     server = start_server(settings, QUIET)
     try:
-        token, asks = sign_up(server), [connect(server) for _ in range(CONNECTIONS)]
+        token, asks = sign_up(server), [connect(server, {}) for _ in range(CONNECTIONS)]
+        through_flask = [connect(server, THE_LONG_WAY) for _ in range(CONNECTIONS)]
         fleet = _register(asks[0], token)
         by_token = [(device_id, token) for device_id, _ in fleet]
         rates, costs = defaultdict[str, list[float]](list), defaultdict[str, list[float]](list)
         for turn in range(TURNS + 1):
-            for name, credentials in (
-                ("a user's token", by_token),
-                ("device keys", fleet),
-                ("device keys, remembered", fleet),
+            for name, callers, credentials in (
+                ("a user's token", asks, by_token),
+                ("device keys", asks, fleet),
+                ("device keys, remembered", asks, fleet),
+                ("device keys, through Flask", through_flask, fleet),
             ):
-                if name == "device keys":
+                if not name.endswith("remembered"):
                     _forget(settings, fleet)
                 cpu, started = cpu_seconds(server.process.pid), time.perf_counter()
-                _beat(asks, credentials)
+                _beat(callers, credentials)
                 if turn:  # the first is for warming up
                     rates[name].append(FLEET / (time.perf_counter() - started))
                     costs[name].append((cpu_seconds(server.process.pid) - cpu) / FLEET * 1e6)

@@ -6,7 +6,7 @@ a slow hash would add nothing but its slowness.
 
 import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,11 +17,13 @@ from mongoengine.errors import NotUniqueError
 from devicehub.auth.errors import InvalidToken, KeyRevoked, TooManyKeys
 from devicehub.auth.models import Key
 from devicehub.core import clock, crypto, remembered
+from devicehub.core.errors import DeviceHubError
 from devicehub.core.groups import Group
 from devicehub.core.remembered import State
 
 Row = Mapping[str, Any]
 Wanted = tuple[type[Key], ObjectId]
+Proof = tuple[str, State] | DeviceHubError
 
 _SHAPE = re.compile(r"([a-z]+)_([0-9a-f]{24})_([A-Za-z0-9_-]{43})")
 
@@ -79,20 +81,35 @@ def taken(document: type[Key], among: Mapping[str, ObjectId]) -> set[int]:
 
 def prove(kind: Kind, token: str) -> tuple[str, State]:
     """The id of the live key that `token` is, and what is known of it; raises InvalidToken or KeyRevoked."""
+    [proof] = prove_all(kind, [token])
+    if isinstance(proof, DeviceHubError):
+        raise proof
+    return proof
+
+
+def prove_all(kind: Kind, tokens: Sequence[str]) -> list[Proof]:
+    """What `prove` says of each of many tokens, in one round trip when all are remembered."""
+    parts = [_parts(kind, token) for token in tokens]
+    ids = [found[0] for found in parts if found is not None]
+    states = dict(zip(ids, _look_up(kind, ids), strict=True)) if ids else {}
+    return [InvalidToken() if found is None else _judged(*found, states[found[0]]) for found in parts]
+
+
+def _parts(kind: Kind, token: str) -> tuple[str, str] | None:
+    """The id and the secret of what looks like a key of this kind."""
     parts = _SHAPE.fullmatch(token)
-    if parts is None or parts[1] != kind.document.BEGINS:
-        raise InvalidToken()
-    state = _look_up(kind, parts[2])
-    if state is None or not crypto.same(crypto.sha256(parts[3]), state["hash"]):
-        raise InvalidToken()
-    if state["revoked"]:
-        raise KeyRevoked()
-    return parts[2], state
+    return (parts[2], parts[3]) if parts is not None and parts[1] == kind.document.BEGINS else None
+
+
+def _judged(key_id: str, secret: str, state: State | None) -> Proof:
+    if state is None or not crypto.same(crypto.sha256(secret), state["hash"]):
+        return InvalidToken()
+    return KeyRevoked() if state["revoked"] else (key_id, state)
 
 
 def still(kind: Kind, key_id: str) -> State:
     """What is known now of a key that was proven before; raises KeyRevoked."""
-    state = _look_up(kind, key_id)
+    [state] = _look_up(kind, [key_id])
     if state is None or state["revoked"]:
         raise KeyRevoked()
     return state
@@ -112,15 +129,16 @@ def forget(kind: Kind, key_ids: Iterable[ObjectId]) -> None:
     remembered.overwrite([_name(kind, str(key_id)) for key_id in key_ids], remembered.CHANGED)
 
 
-def _look_up(kind: Kind, key_id: str) -> State | None:
-    [state] = remembered.look_up({_name(kind, key_id): partial(_read, kind, key_id)})
-    return state
+def _look_up(kind: Kind, key_ids: Sequence[str]) -> list[State | None]:
+    return remembered.look_up_apart([_name(kind, key_id) for key_id in key_ids], partial(_read, kind))
 
 
-def _read(kind: Kind, key_id: str) -> State | None:
-    [row] = _readings.submit([(kind.document, ObjectId(key_id))])
-    if row is None:
-        return None
+def _read(kind: Kind, names: Sequence[str]) -> list[State | None]:
+    wanted = [(kind.document, ObjectId(name.rpartition("_")[2])) for name in names]
+    return [None if row is None else _state(kind, row) for row in _readings.submit(wanted)]
+
+
+def _state(kind: Kind, row: Row) -> State:
     return {"hash": row["hash"], "revoked": row.get("revoked_at") is not None, **kind.facts(row)}
 
 

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -15,8 +14,13 @@ Result = TypeVar("Result")
 @dataclass(slots=True)
 class _Call(Generic[Item, Result]):
     items: Sequence[Item]
-    results: "Future[Sequence[Result]]" = field(default_factory=Future)
-    may_go: threading.Event = field(default_factory=threading.Event)  # its results are there, or it leads
+    results: Sequence[Result] | None = None
+    error: Exception | None = None
+    may_go: threading.Event = field(default_factory=threading.Event)  # it has been answered, or it leads
+
+    @property
+    def is_answered(self) -> bool:
+        return self.results is not None or self.error is not None
 
 
 class Group(Generic[Item, Result]):
@@ -41,9 +45,12 @@ class Group(Generic[Item, Result]):
             leads, self._is_busy = not self._is_busy, True
         if not leads:
             call.may_go.wait()
-        if not call.results.done():
+        if not call.is_answered:
             self._lead()
-        return call.results.result()
+        if call.error is not None:
+            raise call.error
+        assert call.results is not None  # noqa: S101 - or it was told an error
+        return call.results
 
     def _lead(self) -> None:
         calls = self._next_round()
@@ -52,13 +59,13 @@ class Group(Generic[Item, Result]):
         except BaseException as error:
             ours_alone = not isinstance(error, Exception)  # the leader was told to end, the others were not
             for call in calls:
-                call.results.set_exception(Unavailable() if ours_alone else error)
+                call.error = error if isinstance(error, Exception) else Unavailable()
             if ours_alone:
                 raise
         else:
             start = 0
             for call in calls:
-                call.results.set_result(results[start : start + len(call.items)])
+                call.results = results[start : start + len(call.items)]
                 start += len(call.items)
         finally:
             self._hand_over()

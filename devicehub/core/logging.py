@@ -1,11 +1,14 @@
 """Logs: one JSON object a line (pretty on a terminal in development), secrets masked, lines not forgeable."""
 
+import json
 import logging
 import logging.handlers
 import re
 import sys
+from functools import lru_cache
 from typing import Any
 
+import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -45,7 +48,7 @@ def setup(settings: Settings) -> None:
 
 
 def _handler(handler: logging.Handler, shared: list[Processor], *, pretty: bool) -> logging.Handler:
-    render: Processor = structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer()
+    render: Processor = structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(_dumps)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -55,6 +58,16 @@ def _handler(handler: logging.Handler, shared: list[Processor], *, pretty: bool)
     return handler
 
 
+def _dumps(line: EventDict, **how: Any) -> str:
+    """As `json` does, which escapes what is not ASCII: some of that would end the line, however deep it lies."""
+    try:
+        text = orjson.dumps(line, default=how["default"], option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # a number beyond 64 bits, or half of a character
+        return json.dumps(line, **how)
+    return text.decode() if text.isascii() else json.dumps(line, **how)
+
+
+@lru_cache(maxsize=10_000)
 def is_secret(name: str) -> bool:
     """Whether what is called `name` is nobody's to read."""
     return _SECRET.search(name) is not None

@@ -6,7 +6,7 @@ outage is not believed after it, for a change may have been lost in between: eac
 Redis and the cache's epoch, which whoever lost a call raises.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -20,13 +20,16 @@ ENDED: Final = b"ended"
 CHANGED: Final = b"changed"
 # Over nothing, or over what is remembered from before an outage; never over a word.
 _KEEP = """
-local known = redis.call('GET', KEYS[1])
-if known ~= ARGV[3] and known ~= ARGV[4] then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end
+for i, key in ipairs(KEYS) do
+  local known = redis.call('GET', key)
+  if known ~= ARGV[2] and known ~= ARGV[3] then redis.call('SET', key, ARGV[i + 3], 'EX', ARGV[1]) end
+end
 """
 
 
 State = dict[str, Any]
 Read = Callable[[], State | None]
+ReadMany = Callable[[Sequence[str]], Sequence[State | None]]
 
 
 def look_up(reads: Mapping[str, Read]) -> list[State | None]:
@@ -46,6 +49,23 @@ def look_up(reads: Mapping[str, Read]) -> list[State | None]:
     ]
 
 
+def look_up_apart(keys: Sequence[str], read: ReadMany) -> list[State | None]:
+    """The state under each of many keys that have nothing to do with each other, None for what does not live.
+
+    What is not remembered is asked of MongoDB in one `read`, and remembered.
+    """
+    wanted = tuple(dict.fromkeys(keys))
+    try:
+        stamp, values = _remembered(wanted)
+    except RedisAway:
+        return list(read(keys))
+    found = {key: _recall(value, stamp) for key, value in zip(wanted, values, strict=True)}
+    missing = [key for key, value in zip(wanted, values, strict=True) if found[key] is None and value != ENDED]
+    learned = dict(zip(missing, read(missing), strict=True)) if missing else {}
+    keep_all({key: stamp + orjson.dumps(state) for key, state in learned.items() if state is not None})
+    return [learned.get(key) or found[key] for key in keys]
+
+
 def _remembered(keys: tuple[str, ...]) -> tuple[bytes, list[bytes | None]]:
     """The stamp that what is to be believed begins with, and what is remembered under these keys."""
     cache.current().settle()
@@ -62,14 +82,15 @@ def _recall(value: bytes | None, stamp: bytes) -> State | None:
 
 def _learn(key: str, stamp: bytes, state: State | None) -> State | None:
     if state is not None:
-        keep(key, stamp + orjson.dumps(state))
+        keep_all({key: stamp + orjson.dumps(state)})
     return state
 
 
-def keep(key: str, answer: bytes) -> None:
-    """Remember an answer, unless a word stands there."""
+def keep_all(answers: Mapping[str, bytes]) -> None:
+    """Remember answers, each unless a word stands there."""
     with suppress(RedisAway):
-        redis.current().script(_KEEP)([key], [answer, ANSWER_S, ENDED, CHANGED])
+        if answers:
+            redis.current().script(_KEEP)(list(answers), [ANSWER_S, ENDED, CHANGED, *answers.values()])
 
 
 def overwrite(keys: Iterable[str], word: bytes) -> None:

@@ -35,13 +35,18 @@ def beat(actor: Actor, device_id: str, told: Mapping[str, Any]) -> Beat:
 
 def beat_all(actor: Actor, many: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Outcome]:
     """Note the signs of life of many devices, for each what came of it; a device may be among them twice."""
+    return beat_each([(actor, device_id, told) for device_id, told in many])
+
+
+def beat_each(many: Sequence[tuple[Actor, str, Mapping[str, Any]]]) -> list[Outcome]:
+    """Note signs of life, each told by an actor of its own."""
     signals = {
         index: Signal(actor, device_id, "goodbye" if told.get("goodbye") else "heartbeat", told)
-        for index, (text, told) in enumerate(many)
+        for index, (actor, text, told) in enumerate(many)
         if (device_id := ids.parse(text)) is not None
     }
     found = dict(zip(signals, note(list(signals.values())), strict=True))
-    return [found.get(index) or DeviceNotFound(device_id=text) for index, (text, _) in enumerate(many)]
+    return [found.get(index) or DeviceNotFound(device_id=text) for index, (_, text, _) in enumerate(many)]
 
 
 def note(signals: Sequence[Signal]) -> Sequence[Outcome]:

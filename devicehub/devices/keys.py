@@ -1,6 +1,6 @@
 """Device keys: what a device comes with. Three may live at a time, so that an old and a new one overlap."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bson import ObjectId
@@ -11,9 +11,10 @@ from devicehub.auth import keys, uses
 from devicehub.auth.keys import Kind
 from devicehub.core import clock, ids
 from devicehub.core.actor import Actor
-from devicehub.core.errors import DatabaseUnavailable
+from devicehub.core.errors import DatabaseUnavailable, DeviceHubError
 from devicehub.core.events import emit
 from devicehub.core.paging import Page
+from devicehub.core.remembered import State
 from devicehub.devices import access
 from devicehub.devices.errors import DeviceKeyNotFound, DeviceNotFound, KeysMakeNoKeys
 from devicehub.devices.models import Device, DeviceKey
@@ -112,7 +113,16 @@ def refuse_keys(actor: Actor) -> None:
 
 def identify(token: str) -> Actor:
     """The device that a key stands for; raises InvalidToken or KeyRevoked."""
-    key_id, state = keys.prove(KIND, token)
+    return _actor(*keys.prove(KIND, token))
+
+
+def identify_all(tokens: Sequence[str]) -> list[Actor | DeviceHubError]:
+    """What `identify` says of each of many keys, asked for together."""
+    proofs = keys.prove_all(KIND, tokens)
+    return [proof if isinstance(proof, DeviceHubError) else _actor(*proof) for proof in proofs]
+
+
+def _actor(key_id: str, state: State) -> Actor:
     uses.note(DeviceKey, key_id)
     return Actor(
         user_id=state["device"],

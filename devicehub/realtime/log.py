@@ -8,6 +8,7 @@ stream has an *epoch*, a random number that begins with a marker entry. The ids 
 
 import re
 import secrets
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
@@ -36,30 +37,40 @@ local function begun(key, fresh)
 end
 local function epoch(id) return math.floor(id:match('%d+$') / {EPOCH}) end
 """
-# `KEYS[2]`, where there is one, holds the number of the last thing that was told of its kind: what is numbered at
-# or below it stands in the log already.
-_ONCE = f"""
-if KEYS[2] then
-  if tonumber(redis.call('GET', KEYS[2]) or '-1') >= tonumber(ARGV[7]) then return false end
-  redis.call('SET', KEYS[2], ARGV[7], 'EX', {LIFE_S})
-end
-"""
+# Entry `i` is `ARGV[4 * i]` and the three after it. Where it is numbered, `KEYS[i + 1]` holds the number of what
+# was told last of its kind: what is numbered at or below it stands in the log already.
 _PUBLISH = (
-    _ONCE
-    + _BEGUN
+    _BEGUN
     + f"""
-local last = begun(KEYS[1], ARGV[1])
-local ms, seq = now(), epoch(last) * {EPOCH}
+local last, ids, lines = begun(KEYS[1], ARGV[1]), {{}}, {{}}
+local ms, seq, first = now(), epoch(last) * {EPOCH}, epoch(last) * {EPOCH}
 local last_ms, last_seq = tonumber(last:match('^%d+')), tonumber(last:match('%d+$'))
-if ms <= last_ms then
-  ms = last_ms
-  if (last_seq + 1) % {EPOCH} == 0 then ms = ms + 1 else seq = last_seq + 1 end
+local function is_told(guard, number)
+  if number == '' then return false end
+  if tonumber(redis.call('GET', guard) or '-1') >= tonumber(number) then return true end
+  redis.call('SET', guard, number, 'EX', {LIFE_S})
+  return false
 end
-local id, audience, event, payload = string.format('%.0f-%.0f', ms, seq), ARGV[4], ARGV[5], ARGV[6]
-redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[2], id, 'audience', audience, 'event', event, 'payload', payload)
-redis.call('EXPIRE', KEYS[1], {LIFE_S})
-redis.call('PUBLISH', ARGV[3], table.concat({{id, audience, event, payload}}, ' '))
-return id
+for i = 1, #KEYS - 1 do
+  local number, audience, event, payload = ARGV[4 * i], ARGV[4 * i + 1], ARGV[4 * i + 2], ARGV[4 * i + 3]
+  if is_told(KEYS[i + 1], number) then
+    ids[i] = false
+  else
+    if ms <= last_ms then
+      ms = last_ms
+      if (last_seq + 1) % {EPOCH} == 0 then ms, seq = ms + 1, first else seq = last_seq + 1 end
+    end
+    local id = string.format('%.0f-%.0f', ms, seq)
+    redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[2], id, 'audience', audience, 'event', event, 'payload', payload)
+    table.insert(lines, table.concat({{id, audience, event, payload}}, ' '))
+    last_ms, last_seq, ids[i] = ms, seq, id
+  end
+end
+if #lines > 0 then
+  redis.call('EXPIRE', KEYS[1], {LIFE_S})
+  redis.call('PUBLISH', ARGV[3], table.concat(lines, '\\n'))
+end
+return ids
 """
 )
 _HEAD = _BEGUN + "return begun(KEYS[1], ARGV[1])"
@@ -91,10 +102,13 @@ class Entry:
     id: str = ""
 
     @classmethod
-    def from_message(cls, message: bytes) -> Self:
-        """The entry that a published message carries."""
-        entry_id, audience, event, payload = message.split(b" ", 3)
-        return cls(event.decode(), audience.decode(), payload, entry_id.decode())
+    def all_from_message(cls, message: bytes) -> list[Self]:
+        """The entries that a published message carries, one a line: JSON as we write it has no line ends."""
+        parts = [line.split(b" ", 3) for line in message.split(b"\n")]
+        return [
+            cls(event.decode(), audience.decode(), payload, entry_id.decode())
+            for entry_id, audience, event, payload in parts
+        ]
 
     @classmethod
     def from_row(cls, row: tuple[bytes, list[bytes]]) -> Self:
@@ -169,14 +183,25 @@ class EventLog:
 
         Returns their ids, None for what stands in the log already.
         """
-        made: list[bytes | None] = self._redis.together([self._ask(one) for one in news])
-        return [entry_id.decode() if entry_id else None for entry_id in made]
+        places = defaultdict[str, list[int]](list)
+        for place, one in enumerate(news):
+            places[one.organization_id].append(place)
+        parts = [some[start : start + CHUNK] for some in places.values() for start in range(0, len(some), CHUNK)]
+        made = self._redis.together([self._ask([news[place] for place in part]) for part in parts])
+        ids = {
+            place: one for part, ids in zip(parts, made, strict=True) for place, one in zip(part, ids, strict=True)
+        }
+        return [ids[place].decode() if ids[place] else None for place in range(len(news))]
 
-    def _ask(self, news: News) -> Ask:
-        entry, (guard, number) = news.entry, news.once or (None, None)
-        keys = [_key(news.organization_id), *([guard] if guard else [])]
-        told = [self.channel(news.organization_id), entry.audience, entry.event, entry.payload]
-        return Ask(self._publish, keys, [_fresh(), self._window, *told, *([number] if guard else [])])
+    def _ask(self, news: Sequence[News]) -> Ask:
+        """Entries for one organization."""
+        organization_id = news[0].organization_id
+        keys, told = [_key(organization_id)], list[Any]()
+        for _, entry, once in news:
+            guard, number = once or (keys[0], "")
+            keys.append(guard)
+            told += [number, entry.audience, entry.event, entry.payload]
+        return Ask(self._publish, keys, [_fresh(), self._window, self.channel(organization_id), *told])
 
     def head(self, organization_id: str) -> str:
         """The id where the stream ends now; it is begun if there is none."""

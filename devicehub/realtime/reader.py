@@ -164,7 +164,8 @@ class Reader:
         feed = self._feeds.get(self._events.organization_of(heard.channel))
         if feed is None or feed.position is None:
             return  # of a subscription that was given up; the present one settles when it begins
-        self._hand(feed, Entry.from_message(heard.message))
+        for entry in Entry.all_from_message(heard.message):
+            self._hand(feed, entry)
 
     def _begin(self, organization_id: str) -> None:
         feed = self._feeds.get(organization_id)

@@ -1,16 +1,21 @@
 """What happens around every request: an id, a time, a log line, and the headers every answer carries."""
 
+import logging
 import re
 import time
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 import structlog
 from flask import Flask, Response, g, request
 from flask_cors import CORS
+from flask_cors.core import DEFAULT_OPTIONS, get_cors_headers, serialize_options
+from werkzeug.datastructures import Headers
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from devicehub.core import config, crypto, migrations, turnstile
+from devicehub.core.actor import Actor
 from devicehub.core.errors import DatabaseUnavailable, NotFound, UnsupportedMediaType
 from devicehub.web.guards import guard_of_request
 from devicehub.web.identity import known_actor
@@ -29,6 +34,9 @@ _HEADERS = {
 _EXPOSED = ["ETag", "Location", "Retry-After", "X-Cache", "Age", "X-Request-ID", "X-Response-Time",
             "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "Idempotent-Replayed"]  # fmt: skip
 
+# Where a request's environment holds the error that it failed with before it came to Flask.
+REFUSAL = "devicehub.refusal"
+
 WSGI = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
@@ -42,13 +50,26 @@ def init_app(app: Flask) -> None:
     app.after_request(_end)
     app.teardown_request(_leave)
     if settings.allowed_origins:
-        CORS(
-            app,
-            resources={r"/api/.*": {"origins": list(settings.allowed_origins)}},
-            supports_credentials="*" not in settings.allowed_origins,
-            expose_headers=_EXPOSED,
-            max_age=600,
-        )
+        CORS(app, resources={r"/api/.*": _shared_with(settings.allowed_origins)})
+
+
+def _shared_with(origins: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "origins": list(origins),
+        "supports_credentials": "*" not in origins,
+        "expose_headers": _EXPOSED,
+        "max_age": 600,
+    }
+
+
+@cache
+def headers_for_no_page(origins: tuple[str, ...]) -> list[tuple[str, str]]:
+    """What the API adds for pages of these other origins, where no page asks."""
+    if not origins:
+        return []
+    options = serialize_options({**DEFAULT_OPTIONS, **_shared_with(origins)})
+    added = get_cors_headers(options, Headers(), "POST")
+    return [(name, str(value)) for name, value in added.items(multi=True) if name != "Vary"] + [("Vary", "Origin")]
 
 
 def in_front(inner: WSGI) -> WSGI:
@@ -72,10 +93,11 @@ def _without_version(inner: WSGI) -> WSGI:
 
 def _begin() -> None:
     g.started = time.perf_counter()
-    sent = request.headers.get("X-Request-ID", "")
-    g.request_id = sent if _REQUEST_ID.fullmatch(sent) else crypto.random_token(12)
+    g.request_id = request_id(request.headers.get("X-Request-ID", ""))
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id, ip=request.remote_addr)
+    if (refusal := request.environ.get(REFUSAL)) is not None:
+        raise refusal
     if not request.path.startswith("/health"):  # whoever asks whether we live is not to wait
         turnstile.current().enter()
     if not _is_ours(request.blueprint):
@@ -84,6 +106,11 @@ def _begin() -> None:
         raise DatabaseUnavailable()
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise UnsupportedMediaType(reason="Send the body as it is, without Content-Encoding.")
+
+
+def request_id(sent: str) -> str:
+    """The id of a request that was sent with this one, if it is sound."""
+    return sent if _REQUEST_ID.fullmatch(sent) else crypto.random_token(12)
 
 
 def _leave(_: BaseException | None) -> None:
@@ -102,23 +129,29 @@ def _is_ours(blueprint: str | None) -> bool:
 
 def _end(response: Response) -> Response:
     elapsed_ms = (time.perf_counter() - g.started) * 1000
-    response.headers["X-Request-ID"] = g.request_id
-    response.headers["X-Response-Time"] = f"{elapsed_ms:.1f}ms"
-    for name, value in _HEADERS.items():
+    response.headers.update(own_headers(g.request_id, elapsed_ms))
+    is_api = request.path.startswith("/api/")
+    for name, value in standing_headers(is_api=is_api, is_secure=request.is_secure).items():
         response.headers.setdefault(name, value)
-    if request.path.startswith("/api/"):
-        response.headers.setdefault("Cache-Control", "private, no-cache")
-        if config.current().allowed_origins:
-            response.vary.add("Origin")  # Flask-CORS leaves it out when there is but one
-    if request.is_secure:
-        response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+    if is_api and config.current().allowed_origins:
+        response.vary.add("Origin")  # Flask-CORS leaves it out when there is but one
     _log(response, elapsed_ms)
     return response
 
 
+def own_headers(request_id: str, elapsed_ms: float) -> dict[str, str]:
+    """What of an answer's headers is of this request alone."""
+    return {"X-Request-ID": request_id, "X-Response-Time": f"{elapsed_ms:.1f}ms"}
+
+
+def standing_headers(*, is_api: bool, is_secure: bool) -> dict[str, str]:
+    """What answers carry that say nothing else of it."""
+    api = {"Cache-Control": "private, no-cache"} if is_api else {}
+    secure = {"Strict-Transport-Security": "max-age=31536000; includeSubDomains"} if is_secure else {}
+    return _HEADERS | api | secure
+
+
 def _log(response: Response, elapsed_ms: float) -> None:
-    slow = elapsed_ms > config.current().slow_request_ms
-    actor = known_actor()
     facts = {
         "method": request.method,
         "route": request.url_rule.rule if request.url_rule else None,
@@ -126,17 +159,24 @@ def _log(response: Response, elapsed_ms: float) -> None:
         "query": sorted(set(request.args)) or None,
         "status": response.status_code,
         "error": g.get("error_code"),
-        "duration_ms": round(elapsed_ms, 1),
         "ip": request.remote_addr,
+    }
+    guard = guard_of_request()
+    note(facts, elapsed_ms, known_actor(), is_probe=guard is not None and guard.limit == "none")
+
+
+def note(facts: dict[str, Any], elapsed_ms: float, actor: Actor | None, *, is_probe: bool = False) -> None:
+    """Write the line of a request that was answered."""
+    slow = elapsed_ms > config.current().slow_request_ms
+    level = logging.WARNING if slow else logging.DEBUG if is_probe else logging.INFO
+    if not log.is_enabled_for(level):
+        return
+    facts = facts | {
+        "duration_ms": round(elapsed_ms, 1),
         "user_id": actor.user_id if actor and actor.kind != "device" else None,
         "device_id": actor.device_id if actor else None,
         "credential_id": actor.key_id if actor else None,
         "organization_id": actor.organization_id if actor else None,
     }
-    guard = guard_of_request()
-    is_probe = guard is not None and guard.limit == "none"
-    write = log.warning if slow else log.debug if is_probe else log.info
-    write(
-        "request.slow" if slow else "request",
-        **{name: value for name, value in facts.items() if value is not None},
-    )
+    told = {name: value for name, value in facts.items() if value is not None}
+    log.log(level, "request.slow" if slow else "request", **told)

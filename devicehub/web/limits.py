@@ -5,7 +5,6 @@ Limiter's own fallback stays off: it took 27.8 s to return after an outage, and 
 """
 
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
@@ -13,11 +12,10 @@ import orjson
 import structlog
 from flask import Flask, Response, g, request
 from flask_limiter import ApplicationLimit, Limiter, RequestLimit
-from limits.storage import MemoryStorage, MovingWindowSupport, RedisStorage, Storage
 
-from devicehub.core import config, metrics, redis
+from devicehub.core import config
 from devicehub.core.errors import DeviceHubError
-from devicehub.core.redis import RedisAway
+from devicehub.web import windows
 from devicehub.web.cookies import COOKIE
 from devicehub.web.guards import LimitClass, guard_of_request
 from devicehub.web.identity import known_actor
@@ -61,60 +59,6 @@ _OF_CLASS: dict[LimitClass, type[RateLimitExceeded]] = {
 }
 
 
-class SharedStorage(Storage, MovingWindowSupport):
-    """Flask-Limiter's storage: Redis behind the breaker, else memory. Never raises."""
-
-    STORAGE_SCHEME = ["devicehub"]  # noqa: RUF012 - the registry of `limits` wants a list
-
-    def __init__(self, uri: str | None = None, wrap_exceptions: bool = False, **options: Any) -> None:
-        super().__init__(uri, wrap_exceptions, **options)
-        self._shared = RedisStorage(redis.current().url, connection_pool=redis.current().pool)
-        self._local = MemoryStorage()
-
-    @property
-    def base_exceptions(self) -> type[Exception]:
-        return RedisAway
-
-    def _ask(self, ask: Callable[[Any], Any]) -> Any:
-        try:
-            return redis.current().call(lambda _: ask(self._shared))
-        except RedisAway:
-            metrics.count_degraded("limits")
-            return ask(self._local)
-
-    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Take a place in the window; alone, a process grants only its share of what guards passwords."""
-        try:
-            return bool(redis.current().call(lambda _: self._shared.acquire_entry(key, limit, expiry, amount)))
-        except RedisAway:
-            metrics.count_degraded("limits")
-            share = max(1, limit // config.current().web_concurrency) if "/auth|" in key else limit
-            return self._local.acquire_entry(key, share, expiry, amount)
-
-    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
-        window: tuple[float, int] = self._ask(lambda storage: storage.get_moving_window(key, limit, expiry))
-        return window
-
-    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        return int(self._ask(lambda storage: storage.incr(key, expiry, amount)))
-
-    def get(self, key: str) -> int:
-        return int(self._ask(lambda storage: storage.get(key)))
-
-    def get_expiry(self, key: str) -> float:
-        return float(self._ask(lambda storage: storage.get_expiry(key)))
-
-    def check(self) -> bool:
-        return True
-
-    def reset(self) -> int | None:
-        count: int | None = self._ask(lambda storage: storage.reset())
-        return count
-
-    def clear(self, key: str) -> None:
-        self._ask(lambda storage: storage.clear(key))
-
-
 def init_app(app: Flask) -> None:
     """Bind Flask-Limiter: one limit on everything, whose class, window and key follow from the view's guard."""
     limiter = Limiter(
@@ -146,7 +90,7 @@ def _class() -> LimitClass:
 
 
 def _is_exempt() -> bool:
-    return _class() == "none"
+    return _class() == "none" or windows.COUNTED in request.environ
 
 
 def _window() -> str:
@@ -169,7 +113,7 @@ def _key() -> str:
         return f"refresh|{_session_named()}"
     actor = known_actor()
     if limit == "ingest" and actor is not None and actor.kind == "device":
-        return f"ingest|{actor.key_id}"
+        return windows.key_of_device(actor)
     if limit == "ingest":
         return f"ingest|{_caller()}|{(request.view_args or {}).get('device_id', '').lower()}"
     return f"{limit}|{_caller()}"
@@ -200,11 +144,11 @@ def _tell(limiter: Limiter, response: Response) -> Response:
 
     Flask-Limiter's own headers would put a `Retry-After` on every answer, also over that of a 503.
     """
-    limit = limiter.current_limit
-    if limit is not None:
-        response.headers["X-RateLimit-Limit"] = str(limit.limit.amount)
-        response.headers["X-RateLimit-Remaining"] = str(limit.remaining)
-        response.headers["X-RateLimit-Reset"] = str(limit.reset_at)
+    limit, counted = limiter.current_limit, request.environ.get(windows.COUNTED)
+    if counted is not None and not (limit and limit.breached):
+        response.headers.update(counted.headers)
+    elif limit is not None:
+        response.headers.update(windows.Window(limit.limit.amount, limit.remaining, limit.reset_at).headers)
         if limit.breached:
             response.headers["Retry-After"] = str(max(1, limit.reset_at - int(time.time())))
     return response

@@ -41,7 +41,31 @@ def test_a_subscriber_hears_what_the_stream_holds(log: EventLog, client: Client)
         for number in range(5):
             log.publish(ORGANIZATION, numbered(number))
         heard = [_next_message(listener) for _ in range(5)]
-    assert [Entry.from_message(message["data"]) for message in heard] == log.since(ORGANIZATION, seen)
+    assert [entry for message in heard for entry in Entry.all_from_message(message["data"])] == log.since(
+        ORGANIZATION, seen
+    )
+
+
+def test_what_is_told_at_one_moment_is_published_as_one_message(log: EventLog, client: Client) -> None:
+    seen = log.head(ORGANIZATION)
+    with client.pubsub(ignore_subscribe_messages=True) as listener:
+        listener.subscribe(log.channel(ORGANIZATION))
+        listener.get_message(timeout=1)
+        log.publish_all([News(ORGANIZATION, numbered(number)) for number in range(5)])
+        message = _next_message(listener)
+    entries = Entry.all_from_message(message["data"])
+    assert entries == log.since(ORGANIZATION, seen) and len(entries) == 5
+
+
+def test_entries_of_several_organizations_keep_their_places(log: EventLog) -> None:
+    other = "65f0a1b2c3d4e5f6a7b8c9ff"
+    heads = {one: log.head(one) for one in (ORGANIZATION, other)}
+    order = [ORGANIZATION, other, other, ORGANIZATION]
+    made = log.publish_all([News(one, numbered(number)) for number, one in enumerate(order)])
+    for one, head in heads.items():
+        assert [entry.id for entry in log.since(one, head)] == [
+            entry_id for entry_id, whose in zip(made, order, strict=True) if whose == one
+        ]
 
 
 def test_what_is_numbered_is_told_once_and_nothing_from_before_it_any_more(log: EventLog) -> None:
