@@ -48,7 +48,7 @@ def build(context: Context) -> dict[str, Any]:
     """Make the file; what is to be known of it. Raises ExporterGone, ExportTooWide or ExportStorageFull."""
     if context.actor is None:
         raise ExporterGone()
-    for attempt in range(1, context.attempt):
+    for attempt in range(1, context.attempt + 1):  # this one too: a job that is retried by hand counts anew
         FILES.delete(file_id(context.job_id, attempt))
     asked = context.arguments
     plan = (_logs if asked["type"] == "logs" else _report)(context, context.actor)

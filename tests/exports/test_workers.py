@@ -14,11 +14,13 @@ from flask.testing import FlaskClient
 
 from devicehub.core import clock as system_clock
 from devicehub.core import mongo, redis
+from devicehub.exports.building import file_id
 from devicehub.exports.files import FILES
 from devicehub.jobs.models import Job
 from tests.conftest import wait_until
 from tests.exports.conftest import AT, Ask, rows_of, wanted
 from tests.factories import Account, make_account, make_device
+from tests.jobs.inline import run_job
 from tests.jobs.processes import Worker, start, sweeper
 
 __all__ = ["start", "sweeper"]  # fixtures
@@ -134,3 +136,21 @@ def test_all_that_wait_are_made_though_redis_forgets_them_and_nobody_waits_for_a
 
     begun = sorted(ended, key=lambda job: job.started_at)
     assert [str(job.id) for job in begun].index(theirs["jobId"]) <= 2
+
+
+@pytest.mark.actor("operator")
+def test_one_that_died_and_is_begun_anew_by_hand_finds_nothing_in_its_way(
+    client: FlaskClient, client_of: Callable[[Account], FlaskClient], device: Any, ask: Ask
+) -> None:
+    export = ask()
+    left_behind = FILES.create(file_id(export["jobId"], 1), "left.csv", reserve_mb=0)
+    left_behind.write(b"what a killed worker wrote")
+    left_behind.finish()
+    Job.objects(id=export["jobId"]).update(set__status="failed", set__attempts=4)
+
+    admin = client_of(make_account(platform_admin=True))
+    assert admin.post(f"/api/admin/jobs/{export['jobId']}/retry").status_code == 200
+    done = run_job(export["jobId"])
+
+    assert (done.status, done.attempts) == ("completed", 1)
+    assert client.get(f"{AT}/{export['jobId']}/download").status_code == 200
