@@ -7,10 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from bson import ObjectId
+from bson import Int64, ObjectId
 from gridfs import GridFSBucket, NoFile
+from pymongo import WriteConcern
 
-from devicehub.core import mongo
+from devicehub.core import clock, mongo
 from devicehub.core.errors import DeviceHubError
 
 CHUNK = 1 << 20
@@ -44,8 +45,7 @@ class Store:
 
     def create(self, file_id: ObjectId, filename: str, *, reserve_mb: int) -> "Writer":
         """Begin a file, while more than `reserve_mb` are free; raises StorageFull."""
-        bucket = GridFSBucket(mongo.database(), self._name, chunk_size_bytes=CHUNK)
-        return Writer(bucket, file_id, filename, reserve_mb, self._full)
+        return Writer(self._name, file_id, filename, reserve_mb, self._full)
 
     def read(self, file_id: ObjectId, start: int, end: int) -> Iterator[bytes]:
         """The bytes from `start` until just before `end`, a chunk at a time.
@@ -73,15 +73,22 @@ class Store:
 
 
 class Writer(io.RawIOBase):
-    """A file being written: `finish` makes it one, and `discard` leaves nothing of it."""
+    """A file being written: `finish` makes it one, and `discard` leaves nothing of it.
+
+    As GridFS lays it down, but a chunk is written as soon as it is full, of which the library holds 32 MB back. Chunks
+    wait for no majority: the file's own document, the last to be written, does.
+    """
 
     def __init__(
-        self, bucket: GridFSBucket, file_id: ObjectId, filename: str, reserve_mb: int, full: type[StorageFull]
+        self, name: str, file_id: ObjectId, filename: str, reserve_mb: int, full: type[StorageFull]
     ) -> None:
         self.id, self.size = file_id, 0
-        self._reserve_mb, self._full = reserve_mb, full
+        self._filename, self._reserve_mb, self._full = filename, reserve_mb, full
         self._check_space()
-        self._upload = bucket.open_upload_stream_with_id(file_id, filename)
+        db = mongo.database()
+        self._files = db[f"{name}.files"]
+        self._chunks = db[f"{name}.chunks"].with_options(write_concern=WriteConcern(w=1))
+        self._rest, self._number = bytearray(), 0
         self._hash, self._look_at = hashlib.sha256(), LOOK_EVERY
 
     def writable(self) -> bool:
@@ -89,22 +96,33 @@ class Writer(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         """Add bytes to it; raises StorageFull."""
-        self._upload.write(data)
+        self._rest += data
         self._hash.update(data)
         self.size += len(data)
+        while len(self._rest) >= CHUNK:
+            self._put(CHUNK)
         if self.size >= self._look_at:
             self._check_space()
             self._look_at = self.size + LOOK_EVERY
         return len(data)
 
+    def _put(self, length: int) -> None:
+        self._chunks.insert_one({"files_id": self.id, "n": self._number, "data": bytes(self._rest[:length])})
+        self._number += 1
+        del self._rest[:length]
+
     def finish(self) -> Stored:
         """It is whole, and there from now on."""
-        self._upload.close()
+        if self._rest:
+            self._put(len(self._rest))
+        about = {"length": Int64(self.size), "chunkSize": CHUNK, "uploadDate": clock.now()}
+        self._files.insert_one({"_id": self.id, "filename": self._filename, **about})
         return Stored(self.id, self.size, self._hash.hexdigest())
 
     def discard(self) -> None:
         """Remove what was written of it."""
-        self._upload.abort()
+        self._files.delete_one({"_id": self.id})
+        self._chunks.delete_many({"files_id": self.id})
 
     def _check_space(self) -> None:
         stats = mongo.database().command("dbStats")
