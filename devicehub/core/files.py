@@ -75,8 +75,8 @@ class Store:
 class Writer(io.RawIOBase):
     """A file being written: `finish` makes it one, and `discard` leaves nothing of it.
 
-    As GridFS lays it down, but a chunk is written as soon as it is full, of which the library holds 32 MB back. Chunks
-    wait for no majority: the file's own document, the last to be written, does.
+    As GridFS lays it down, but a chunk is written as soon as it is full; the library holds back 32 MB. Chunks wait
+    for no majority: the file's own document, the last to be written, does.
     """
 
     def __init__(

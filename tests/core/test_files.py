@@ -6,7 +6,7 @@ from flask import Flask
 from gridfs import GridFSBucket
 
 from devicehub.core import mongo
-from devicehub.core.files import Store, StorageFull
+from devicehub.core.files import StorageFull, Store
 
 FILES = Store("papers")
 
