@@ -1,6 +1,5 @@
 """Telling whoever asked for an export that its file is there, or that there will be none: once, and by mail."""
 
-import re
 from typing import Any
 
 from devicehub.core import clock, events
@@ -12,6 +11,7 @@ from devicehub.mail import service as mail
 from devicehub.notifications import service as notifications
 from devicehub.notifications.service import News
 from devicehub.users.models import User
+from devicehub.web.schemas import camel
 
 _WHAT = {"logs": "logs", "usage_report": "usage report", "device_report": "device report"}
 
@@ -24,7 +24,7 @@ def tell(job: Job) -> None:
     notifications.notify(actor.user_id, _ready(job) if is_there else _failed(job), key=key)
     if is_there:
         _mail(job, key)
-    facts = {_snake(name): value for name, value in _facts(job).items()} | {"user_id": actor.user_id}
+    facts = _facts(job) | {"user_id": actor.user_id}
     events.tell(Event("export.completed" if is_there else "export.failed", actor, facts, id=key))
 
 
@@ -32,13 +32,10 @@ def _ready(job: Job) -> News:
     file = job.result
     message = f"{file['file_name']} has {views.amount(job)}. It is kept until {file['expires_at']:%d %B %Y}."
     if title := _scheduled(job):
-        return News("report", f"{title} is ready", message, _facts(job), str(job.organization_id))
-    title = (
-        f"Your {_WHAT[job.arguments['type']]} are ready"
-        if job.arguments["type"] == "logs"
-        else (f"Your {_WHAT[job.arguments['type']]} is ready")
-    )
-    return News("export_ready", title, message, _facts(job), str(job.organization_id))
+        return News("report", f"{title} is ready", message, _data(job), str(job.organization_id))
+    kind = job.arguments["type"]
+    title = f"Your {_WHAT[kind]} {'are' if kind == 'logs' else 'is'} ready"
+    return News("export_ready", title, message, _data(job), str(job.organization_id))
 
 
 def _failed(job: Job) -> News:
@@ -48,7 +45,7 @@ def _failed(job: Job) -> News:
         "report" if _scheduled(job) else "export_failed",
         f"{what} has failed",
         error.get("message", ""),
-        _facts(job),
+        _data(job),
         str(job.organization_id),
     )
 
@@ -59,20 +56,17 @@ def _scheduled(job: Job) -> str:
 
 
 def _facts(job: Job) -> dict[str, Any]:
-    known = {"jobId": str(job.id), "type": job.arguments["type"], "format": job.arguments["format"]}
+    known = {"job_id": str(job.id), "type": job.arguments["type"], "format": job.arguments["format"]}
     if job.status != "completed":
         return known | {"error": views.error(job)}
     file = job.result
-    return known | {
-        "fileName": file["file_name"],
-        "fileSize": file["file_size"],
-        "recordCount": file["record_count"],
-        "expiresAt": clock.rfc3339(file["expires_at"]),
-    }
+    kept = {name: file[name] for name in ("file_name", "file_size", "record_count")}
+    return known | kept | {"expires_at": clock.rfc3339(file["expires_at"])}
 
 
-def _snake(name: str) -> str:
-    return re.sub("([A-Z])", r"_\1", name).lower()
+def _data(job: Job) -> dict[str, Any]:
+    """The same as clients are told it."""
+    return {camel(name): value for name, value in _facts(job).items()}
 
 
 def _mail(job: Job, key: str) -> None:
