@@ -479,6 +479,7 @@ def test_the_duty_sends_by_itself_and_one_that_hangs_holds_up_nobody(
         make_device(actor)
         draining.sweep()
         wait_until(lambda: receiver.types == ["device.created"])
+        wait_until(lambda: Delivery.objects(status="delivered").count() == 1, what="what came of it to be noted")
         assert Delivery.objects(status="pending").count() == 1
     wait_until(lambda: Webhook.objects(claim__exists=True).count() == 0, 20, "the claims to be given back")
 
