@@ -80,7 +80,7 @@ def breakdown(actor: Actor, tallies: Mapping[str, Tally], total: float) -> list[
 
 def ranking(actor: Actor, tallies: Mapping[str, Tally], total: float) -> Iterator[Row]:
     """All devices that logged, who used most first; those that are no more have no name, and are left out."""
-    first = sorted(tallies, key=lambda one: (-tallies[one].sum, -tallies[one].count, one))
+    first = sorted(tallies, key=lambda one: (-rounded(tallies[one].sum), -tallies[one].count, one))
     for start in range(0, len(first), MOST_DEVICES):
         some = first[start : start + MOST_DEVICES]
         known = names(actor, some)

@@ -1,21 +1,21 @@
-"""Reading what was counted: any range, in any zone, from as few documents as cover it.
+"""Reading what was counted: any range, in any zone, from as few documents as cover it (`covers`).
 
-Whole days come from day documents of the zone, where its days are counted, or else of UTC; what is left at either
-end from hour documents; and what is left of an hour from the logs themselves. So a range may begin and end at any
-instant, and comes to what its logs would. What takes long is the devices: of the day that runs they are taken from
-its day documents, too, as long as there is nothing yet of after the range.
+So a range may begin and end at any instant, and comes to what its logs would. All documents are read as they were
+at one moment, for some are taken off from others.
 """
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
+from typing import Any
 
 from bson import ObjectId
+from pymongo.client_session import ClientSession
 
+from devicehub.analytics import covers
+from devicehub.analytics.covers import Cover, Devices, Signs, Span
 from devicehub.analytics.ranges import Range
-from devicehub.core import calendar, clock
+from devicehub.core import clock, mongo
 from devicehub.core.actor import Actor
 from devicehub.core.calendar import HOUR, QUARTER
 from devicehub.core.documents import seen_by
@@ -26,16 +26,6 @@ from devicehub.logs.rollups import Tally
 DAY = timedelta(days=1)
 MOST_AT_ONCE = 10_000  # rows in one answer of MongoDB's, whose first is of 101 otherwise
 Row = dict[str, Any]
-Span = tuple[datetime, datetime]
-
-
-class Cover(NamedTuple):
-    """What a range is put together from: whole days of a zone, whole hours, and the instants that are left."""
-
-    zone: str
-    days: Span | None
-    hours: list[Span]
-    rest: list[Span]
 
 
 @dataclass
@@ -56,37 +46,9 @@ def zones_of(organization_id: str, asked: str) -> tuple[str, ...]:
     return ("UTC",) if row is None else ("UTC", row["zone"])
 
 
-def cover(start: datetime, end: datetime, zone: str) -> Cover:
-    """What `start` to `end` is put together from, where the days of `zone` are counted."""
-    first, last = _ceil_day(start, zone), calendar.floor(end, "day", ZoneInfo(zone))
-    if first >= last:
-        hours, rest = _hours(start, end)
-        return Cover(zone, None, hours, rest)
-    before, after = _hours(start, first), _hours(last, end)
-    return Cover(zone, (first, last), before[0] + after[0], before[1] + after[1])
-
-
-def _ceil_day(moment: datetime, zone: str) -> datetime:
-    start = calendar.floor(moment, "day", ZoneInfo(zone))
-    return start if start == moment else calendar.after(start, "day", ZoneInfo(zone))
-
-
-def _hours(start: datetime, end: datetime) -> tuple[list[Span], list[Span]]:
-    """The whole hours of UTC between two instants, and what is left."""
-    first, last = _floor(start, HOUR), _floor(end, HOUR)
-    first += HOUR if first < start else timedelta()
-    if first >= last:
-        return [], [(start, end)] if start < end else []
-    return [(first, last)], [span for span in ((start, first), (last, end)) if span[0] < span[1]]
-
-
-def _floor(moment: datetime, unit: timedelta) -> datetime:
-    return moment - (moment - datetime.min.replace(tzinfo=moment.tzinfo)) % unit
-
-
 def count(actor: Actor, range_: Range) -> int:
     """How many logs of an organization lie in a range: in one question, whatever it is put together from."""
-    covered, owner = cover(range_.start, range_.end, "UTC"), seen_by(actor, Hour)
+    covered, owner = covers.cover(range_.start, range_.end, "UTC"), seen_by(actor, Hour)
     whole = {**owner, "part": "all"}
     parts: list[tuple[Any, list[Row]]] = []
     if covered.days is not None:
@@ -103,83 +65,98 @@ def count(actor: Actor, range_: Range) -> int:
 
 def of_organization(actor: Actor, range_: Range, *, zones: Collection[str]) -> Counted:
     """What an organization logged in a range."""
-    covered = cover(range_.start, range_.end, range_.timezone if range_.timezone in zones else "UTC")
+    zone = range_.timezone if range_.timezone in zones else "UTC"
+    covered = covers.cover(range_.start, range_.end, zone)
+    wanted = covers.devices(covered, clock.now())
     found = Counted(trend=[Tally() for _ in range_.buckets])
-    days_tell_trend = range_.timezone == covered.zone and range_.interval != "hour"
-    if covered.days is not None:
-        for row in _rows(actor, Day, covered.days, {"zone": covered.zone}):
-            _add(found, row)
+    days_tell_trend = range_.timezone == zone and range_.interval != "hour"
+    with mongo.snapshot() as session:
+        for row in _day_rows(actor, covered, wanted, session):
+            sign = wanted.weeks if row["part"] in rollups.OF_WEEKS else wanted.days
+            _add(found, row, sign)
             if days_tell_trend and row["part"] == "all":
                 _bucket(found, range_, row["at"].timestamp(), row.get("c", 0), row.get("e", {}).get(USAGE, {}))
-    for row in _hour_rows(actor, covered.hours):
-        _add(found, row)
-        _add_quarters(found, range_, row, (range_.start, range_.end))
-    if covered.days is not None and not days_tell_trend:
-        first, last = covered.days  # which may begin within an hour of UTC
-        for row in _rows(actor, Hour, (_floor(first, HOUR), last), {"part": "all"}, {"at": 1, "q": 1}):
-            _add_quarters(found, range_, row, (first, last))
-    for span in covered.rest:
-        for row in _logs(actor, span):
+        for row in _hour_rows(actor, covered, wanted, session):
+            _add(found, row, wanted.hours)
+            _add_quarters(found, range_, row, (range_.start, range_.end))
+        if covered.days is not None and not days_tell_trend:
+            for row in _trend_rows(actor, covered.days, session):
+                _add_quarters(found, range_, row, covered.days)
+        for row in _logs(actor, covered.rest, session):
             _add_log(found, range_, row)
+    found.devices = {one: _settled(tally) for one, tally in found.devices.items() if tally.count}
     return found
 
 
-def _hour_rows(actor: Actor, spans: list[Span]) -> Iterator[Row]:
-    for start, end in spans:
-        midnight = _floor(end, DAY)
-        if start <= midnight <= clock.now() < end and end - midnight > HOUR:
-            yield from _running_day(actor, midnight, end)
-            end = midnight
-        if start < end:
-            yield from _rows(actor, Hour, (start, end))
+def _day_rows(actor: Actor, covered: Cover, wanted: Devices, session: ClientSession) -> Iterator[Row]:
+    whole: list[Row] = [] if covered.days is None else [{"at": _within(covered.days), "part": "all"}]
+    some = [(wanted.days, rollups.OF_DAYS), (wanted.weeks, rollups.OF_WEEKS)]
+    owner = {**seen_by(actor, Day), "zone": covered.zone}
+    yield from _any_of(Day, owner, whole + _of_devices(some), session)
 
 
-def _running_day(actor: Actor, midnight: datetime, end: datetime) -> list[Row]:
-    """The hours of today until `end`; their devices from the documents of the day, if nothing came after.
-
-    The day is read before what would have come after `end`: so that is not in it.
-    """
-    day = midnight, midnight + DAY
-    devices = _rows(actor, Day, day, {"zone": "UTC", "part": {"$ne": "all"}})
-    hours = _rows(actor, Hour, day, {"part": "all"})
-    if all(row["at"] < end for row in hours if row.get("c")):
-        return devices + hours
-    return _rows(actor, Hour, (midnight, end))
+def _hour_rows(actor: Actor, covered: Cover, wanted: Devices, session: ClientSession) -> Iterator[Row]:
+    whole: list[Row] = [{"at": _within(span), "part": "all"} for span in covered.hours]
+    some = [(wanted.hours, rollups.OF_DAYS)]
+    yield from _any_of(Hour, seen_by(actor, Hour), whole + _of_devices(some), session)
 
 
-def _rows(
-    actor: Actor, document: Any, span: Span, chosen: Row | None = None, wanted: Row | None = None
-) -> list[Row]:
+def _of_devices(some: list[tuple[Signs, tuple[str, ...]]]) -> list[Row]:
+    return [{"at": {"$in": sorted(signs)}, "part": {"$in": [*parts]}} for signs, parts in some if signs]
+
+
+def _trend_rows(actor: Actor, days: Span, session: ClientSession) -> Iterator[Row]:
+    """The quarters of whole days, of which the first may begin within an hour of UTC."""
+    span = covers.floor(days[0], HOUR), days[1]
+    yield from _any_of(
+        Hour, seen_by(actor, Hour), [{"at": _within(span), "part": "all"}], session, {"at": 1, "q": 1}
+    )
+
+
+def _any_of(
+    document: Any, owner: Row, choices: list[Row], session: ClientSession, wanted: Row | None = None
+) -> Iterator[Row]:
     """Rows as they are stored, past MongoEngine and in one go: there may be thousands of them."""
-    conditions = {**seen_by(actor, document), "at": _within(span), **(chosen or {})}
-    return list(document._get_collection().find(conditions, {"_id": 0, **(wanted or {})}, batch_size=MOST_AT_ONCE))
+    if choices:
+        chosen, left_out = {"$or": [{**owner, **one} for one in choices]}, {"organization_id": 0, "zone": 0}
+        yield from document._get_collection().find(
+            chosen, {"_id": 0, **(wanted or left_out)}, batch_size=MOST_AT_ONCE, session=session
+        )
 
 
 def _within(span: Span) -> Row:
     return {"$gte": span[0], "$lt": span[1]}
 
 
-def _logs(actor: Actor, span: Span) -> Iterator[Row]:
-    chosen = {**seen_by(actor, Log), "at": _within(span)}
-    wanted = {"device_id": 1, "event": 1, "value": 1, "at": 1, "_id": 0}
-    yield from Log._get_collection().find(chosen, wanted, batch_size=MOST_AT_ONCE)
+def _logs(actor: Actor, spans: list[Span], session: ClientSession) -> Iterator[Row]:
+    owner, wanted = seen_by(actor, Log), {"device_id": 1, "event": 1, "value": 1, "at": 1}
+    for span in spans:
+        yield from _any_of(Log, owner, [{"at": _within(span)}], session, wanted)
 
 
-def _add(found: Counted, row: Row) -> None:
-    """A document of an hour or a day."""
+def _add(found: Counted, row: Row, signs: Signs) -> None:
+    """A document of an hour, a day or a week; of one that counts devices, as its sign says."""
     found.count += row.get("c", 0)
     for name, stored in row.get("e", {}).items():
         found.events.setdefault(rollups.read(name), Tally()).merge(Tally.of(stored))
-    devices = found.devices
-    for device_id, stored in row.get("d", {}).items():  # thousands of them
+    if "d" not in row:
+        return
+    sign, devices = signs[row["at"]], found.devices
+    for device_id, stored in row["d"].items():  # thousands of them
         tally = devices.get(device_id)
         if tally is None:
-            devices[device_id] = Tally.of(stored)
-            continue
-        tally.count += stored["c"]
+            tally = devices[device_id] = Tally()
+        tally.count += sign * stored["c"]
         if "n" in stored:
-            tally.values += stored["n"]
-            tally.sum += stored["s"]
+            tally.values += sign * stored["n"]
+            tally.sum += sign * stored["s"]
+
+
+def _settled(tally: Tally) -> Tally:
+    """Without what is left, in the last digits, of values that were added and taken off again."""
+    if not tally.values:
+        tally.sum = 0.0
+    return tally
 
 
 def _add_quarters(found: Counted, range_: Range, row: Row, span: Span) -> None:
@@ -211,7 +188,7 @@ def of_devices(
 ) -> dict[tuple[str, str], list[tuple[datetime, Tally]]]:
     """What devices logged in a range: by device and event, at which moment or quarter of an hour how much."""
     found: dict[tuple[str, str], list[tuple[datetime, Tally]]] = {}
-    inner = (_up(range_.start), _floor(range_.end, QUARTER))
+    inner = (_up(range_.start), covers.floor(range_.end, QUARTER))
     for row in _device_days(actor, device_ids, range_, event):
         parts = found.setdefault((str(row["device_id"]), row["event"]), [])
         for number, stored in row["q"].items():
@@ -227,7 +204,7 @@ def of_devices(
 
 
 def _up(moment: datetime) -> datetime:
-    start = _floor(moment, QUARTER)
+    start = covers.floor(moment, QUARTER)
     return start if start == moment else start + QUARTER
 
 
@@ -241,7 +218,7 @@ def _device_days(actor: Actor, device_ids: list[ObjectId], range_: Range, event:
     chosen: Row = {
         **seen_by(actor, DeviceDay),
         "device_id": {"$in": device_ids},
-        "at": {"$gte": _floor(range_.start, DAY), "$lt": range_.end},
+        "at": {"$gte": covers.floor(range_.start, DAY), "$lt": range_.end},
     }
     if event is not None:
         chosen["event"] = event

@@ -5,6 +5,7 @@ from typing import Any
 from mongoengine import connection
 from mongoengine.errors import OperationError
 from pymongo import MongoClient
+from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import (
     AutoReconnect,
@@ -69,6 +70,11 @@ def database() -> "Database[Document]":
     """The database the URI names (`devicehub` when it names none)."""
     db: Database[Document] = connection.get_db()
     return db
+
+
+def snapshot() -> ClientSession:
+    """A session whose reads all see the same moment: that of the first, with all that was acknowledged before."""
+    return client().start_session(snapshot=True)
 
 
 def is_alive() -> bool:

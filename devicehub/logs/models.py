@@ -94,7 +94,10 @@ class Hour(Document):
 
 
 class Day(Document):
-    """What it logged in one day of `zone`, UTC or its own, in the same parts; without quarters."""
+    """What it logged in one day of `zone`, UTC or its own, in the same parts; without quarters.
+
+    Under the day on which a week begins, the parts `w0` to `w7` are what its devices come to in all days of it.
+    """
 
     meta: ClassVar[dict[str, Any]] = {"collection": "usage_days", "queryset_class": TenantQuerySet}
 

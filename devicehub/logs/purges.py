@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from bson import ObjectId
 from mongoengine import Document
 from pymongo.client_session import ClientSession
 
-from devicehub.core import mongo, transactions
-from devicehub.logs import rollups, updates
+from devicehub.core import calendar, mongo, transactions
+from devicehub.logs import rebuilding, rollups, updates
 from devicehub.logs.models import Day, DeviceDay, Hour, Import, ImportPart, Log, Zone
 
 BATCH = 2000
@@ -60,13 +62,31 @@ def _take_back(session: ClientSession, owner: Mapping[str, Any]) -> int:
 def before(organization_id: ObjectId, moment: datetime) -> Iterator[tuple[str, int]]:
     """Delete what an organization logged before `moment`, the beginning of an hour, likewise.
 
-    Of the day of UTC that it lies in, what a device did in the hours before stays with the rest of that day.
+    What was counted stays for as long as the day that `moment` lies in: a day always is the sum of its hours that
+    are there, and a week of its days.
     """
-    midnight = moment.replace(hour=0)
+    zones = ["UTC", *rollups.zones_of(None, [organization_id]).values()]
+    days = {zone: calendar.floor(moment, "day", ZoneInfo(zone)) for zone in zones}
+    weeks = {zone: rollups.week_of(moment, zone) for zone in zones}
+    first = {Day: min(weeks.values()), DeviceDay: days["UTC"], Hour: min(days.values()).replace(minute=0)}
     for things, document in _BY_TIME.items():
-        first = midnight if document is DeviceDay else moment
-        for number in _in_batches(document, {"organization_id": organization_id, "at": {"$lt": first}}):
+        chosen = {"organization_id": organization_id, "at": {"$lt": first.get(document, moment)}}
+        for number in _in_batches(document, chosen):
             yield things, number
+    for zone, day in days.items():
+        if number := transactions.run(partial(_drop_days, organization_id, zone, day), timeout_s=PATIENCE_S):
+            yield "usageDays", number
+
+
+def _drop_days(organization_id: ObjectId, zone: str, day: datetime, session: ClientSession) -> int:
+    """Drop the days of a zone before `day`, and what they come to in its week."""
+    owner, days = {"organization_id": organization_id, "zone": zone}, Day._get_collection()
+    old = {**owner, "at": {"$lt": day}, "part": {"$in": ["all", *rollups.OF_DAYS]}}
+    weeks = {**owner, "at": {"$lt": rollups.week_of(day, zone)}, "part": {"$in": rollups.OF_WEEKS}}
+    number = sum(days.delete_many(chosen, session=session).deleted_count for chosen in (old, weeks))
+    if number:
+        rebuilding.count_week(session, organization_id, day, zone)
+    return number
 
 
 def _in_batches(document: type[Document], chosen: Mapping[str, Any]) -> Iterator[int]:

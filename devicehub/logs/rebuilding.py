@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from bson import ObjectId
 from pymongo.client_session import ClientSession
 
-from devicehub.core import calendar, mongo, transactions
+from devicehub.core import calendar, transactions
 from devicehub.logs import rollups, updates
 from devicehub.logs.models import Day, DeviceDay, Hour, Log, Zone
 from devicehub.logs.rollups import Leaves, Series, Tally
@@ -94,28 +94,54 @@ def _count_day(organization_id: ObjectId, start: datetime, zone: str, session: C
     end = calendar.after(start, "day", ZoneInfo(zone))
     for day in calendar.starts(start, end, "day", UTC):
         _come_first(session, organization_id, day)
-    Day._get_collection().delete_many(
-        {"organization_id": organization_id, "zone": zone, "at": start}, session=session
-    )
     leaves = rollups.fold(_logs(session, organization_id, start, end))
+    _replace_day(session, organization_id, start, zone, leaves)
+
+
+def _replace_day(
+    session: ClientSession, organization_id: ObjectId, start: datetime, zone: str, leaves: Leaves
+) -> None:
+    days, owner = Day._get_collection(), {"organization_id": organization_id, "zone": zone}
+    days.delete_many({**owner, "at": start, "part": {"$in": ["all", *rollups.OF_DAYS]}}, session=session)
     if counted := [updates.of_one(Day, each) for each in rollups.days(leaves, zone)]:
-        Day._get_collection().bulk_write(counted, ordered=False, session=session)
+        days.bulk_write(counted, ordered=False, session=session)
+    count_week(session, organization_id, start, zone)
+
+
+def count_week(session: ClientSession, organization_id: ObjectId, day: datetime, zone: str) -> None:
+    """Make up the week that a day of `zone` lies in from its days.
+
+    Who writes a log of any of them at the same time writes the same document, so one of the two comes first.
+    """
+    days = Day._get_collection()
+    days.delete_many(_week(organization_id, day, zone), session=session)
+    if counted := rollups.weeks(days.find(_days_of_week(organization_id, day, zone), session=session)):
+        days.insert_many(counted, session=session)
+
+
+def _week(organization_id: ObjectId, day: datetime, zone: str) -> Row:
+    owner = {"organization_id": organization_id, "zone": zone}
+    return {**owner, "at": rollups.week_of(day, zone), "part": {"$in": rollups.OF_WEEKS}}
+
+
+def _days_of_week(organization_id: ObjectId, day: datetime, zone: str) -> Row:
+    start = rollups.week_of(day, zone)
+    span = {"$gte": start, "$lt": calendar.after(start, "week", ZoneInfo(zone))}
+    return {"organization_id": organization_id, "zone": zone, "at": span, "part": {"$in": rollups.OF_DAYS}}
 
 
 def _count_again(session: ClientSession, organization_id: ObjectId, day: datetime, leaves: Leaves) -> None:
     """Replace all that was counted of a day of UTC, and of the days of the other zone that it has a part in."""
     span = {"organization_id": organization_id, "at": {"$gte": day, "$lt": day + DAY}}
-    db = mongo.database()
-    Hour._get_collection().delete_many(span, session=session)
-    DeviceDay._get_collection().delete_many(span, session=session)
-    Day._get_collection().delete_many({**span, "zone": "UTC"}, session=session)
-    for document, counted in updates.of(leaves, {}).items():
-        if counted:
-            db[document._get_collection_name()].bulk_write(counted, ordered=False, session=session)
-    zone = rollups.zones_of(session, [organization_id]).get(organization_id)
-    if zone is not None:
-        for start in calendar.starts(day, day + DAY, "day", ZoneInfo(zone)):
-            _count_day(organization_id, start, zone, session)
+    for document in (Hour, DeviceDay):
+        collection = document._get_collection()
+        collection.delete_many(span, session=session)
+        if counted := updates.of(leaves, {})[document]:
+            collection.bulk_write(counted, ordered=False, session=session)
+    _replace_day(session, organization_id, day, "UTC", leaves)
+    (_, *others) = _days(session, organization_id, day)
+    for start, zone in others:
+        _count_day(organization_id, start, zone, session)
 
 
 def _differences(session: ClientSession, organization_id: ObjectId, day: datetime, leaves: Leaves) -> int:
@@ -130,8 +156,25 @@ def _differences(session: ClientSession, organization_id: ObjectId, day: datetim
         first = int(row["at"].timestamp()) // rollups.QUARTER_S
         found |= {(series, first + int(number)): Tally.of(stored) for number, stored in row["q"].items()}
     wrong = sum(not _same(found.get(one, Tally()), counted.get(one, Tally())) for one in {*found, *counted})
-    of_hours, of_days = _summed(Hour, session, span), _summed(Day, session, {**span, "zone": "UTC"})
-    return wrong + (of_hours != _counts(leaves)) + (of_days != _counts(leaves))
+    of_utc = {**span, "zone": "UTC", "part": {"$in": ["all", *rollups.OF_DAYS]}}
+    of_hours, of_days = _summed(Hour, session, span), _summed(Day, session, of_utc)
+    of_weeks = sum(
+        _week_is_wrong(session, organization_id, *each) for each in _days(session, organization_id, day)
+    )
+    return wrong + (of_hours != _counts(leaves)) + (of_days != _counts(leaves)) + of_weeks
+
+
+def _days(session: ClientSession, organization_id: ObjectId, day: datetime) -> Iterator[tuple[datetime, str]]:
+    """A day of UTC, and those of the organization's other zone that have a part in it."""
+    yield day, "UTC"
+    zone = rollups.zones_of(session, [organization_id]).get(organization_id)
+    if zone is not None:
+        yield from ((start, zone) for start in calendar.starts(day, day + DAY, "day", ZoneInfo(zone)))
+
+
+def _week_is_wrong(session: ClientSession, organization_id: ObjectId, day: datetime, zone: str) -> bool:
+    found = _summed(Day, session, _week(organization_id, day, zone))
+    return found != _summed(Day, session, _days_of_week(organization_id, day, zone))
 
 
 def _same(one: Tally, other: Tally) -> bool:

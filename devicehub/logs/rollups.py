@@ -19,6 +19,9 @@ from devicehub.logs.models import USAGE, Day, DeviceDay, Hour, Zone
 
 QUARTER_S, QUARTERS_A_DAY = 900, 96
 SHARDS = 8
+# The parts of days that count devices, and those of the weeks they make up, which lie beside them.
+OF_DAYS = tuple(str(number) for number in range(SHARDS))
+OF_WEEKS = tuple(f"w{part}" for part in OF_DAYS)
 
 Row = Mapping[str, Any]
 
@@ -111,7 +114,7 @@ def documents(leaves: Leaves, zones: Mapping[ObjectId, str]) -> Documents:
     return {
         DeviceDay: list(_device_days(leaves)),
         Hour: _hours(leaves),
-        Day: [each for zone, some in _by_zone(leaves, zones).items() for each in days(some, zone)],
+        Day: [each for zone, some in _by_zone(leaves, zones).items() for each in _days_and_weeks(some, zone)],
     }
 
 
@@ -170,6 +173,31 @@ def days(leaves: Leaves, zone: str) -> list[Document]:
     return list(parts.documents())
 
 
+def _days_and_weeks(leaves: Leaves, zone: str) -> list[Document]:
+    found = days(leaves, zone)
+    return found + weeks(found)
+
+
+def weeks(of_days: Iterable[Document]) -> list[Document]:
+    """What the devices of these days come to in weeks, in documents of their own."""
+    found: dict[tuple[ObjectId, str, datetime, str], Document] = {}
+    for day in of_days:
+        if day["part"] not in OF_DAYS:
+            continue
+        at, part = week_of(day["at"], day["zone"]), f"w{day['part']}"
+        key = day["organization_id"], day["zone"], at, part
+        week = found.get(key)
+        if week is None:
+            owner = {"organization_id": day["organization_id"], "zone": day["zone"]}
+            week = found[key] = {**owner, "at": at, "part": part, "d": {}}
+        devices = week["d"]
+        for device, counted in day["d"].items():
+            summed = devices.setdefault(device, {})
+            for name, number in counted.items():
+                summed[name] = summed.get(name, 0) + number
+    return [*found.values()]
+
+
 class _Parts:
     """Hours or days of organizations: of each, one document of all it logged, and some of its devices."""
 
@@ -225,6 +253,12 @@ def shard_of(device_id: ObjectId) -> str:
 @lru_cache(65_536)
 def _day_of(quarter: int, zone: str) -> datetime:
     return calendar.floor(moment_of(quarter), "day", ZoneInfo(zone))
+
+
+@lru_cache(4096)
+def week_of(day: datetime, zone: str) -> datetime:
+    """When the week of `zone` begins in which this day does."""
+    return calendar.floor(day, "week", ZoneInfo(zone))
 
 
 @lru_cache(65_536)

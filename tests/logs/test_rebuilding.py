@@ -3,13 +3,15 @@
 import random
 import threading
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from bson import ObjectId
 from flask.testing import FlaskClient
 
-from devicehub.core import clock, mongo
+from devicehub.core import calendar, clock, mongo
 from devicehub.jobs import service as jobs
 from devicehub.logs import rebuilding
 from devicehub.logs import service as logs
@@ -70,8 +72,10 @@ DAMAGE: list[tuple[str, Any]] = [
     ("usage_devices", {"$inc": {"t.c": 1, "q.40.c": 1}}),
     ("usage_hours", {"$inc": {"c": 1, "e.on.c": 1}}),
     ("usage_days", {"$inc": {"e.on.c": -1}}),
+    ("usage_weeks", {"$set": {"d": {}}}),
     ("logs", None),
     ("usage_hours", None),
+    ("usage_weeks", None),
 ]
 
 
@@ -79,8 +83,11 @@ DAMAGE: list[tuple[str, Any]] = [
 @pytest.mark.parametrize(("collection", "damage"), DAMAGE)
 def test_what_was_damaged_is_found_and_mended(account: Account, typed: Any, collection: str, damage: Any) -> None:
     fill(account)
-    damaged = mongo.database()[collection]
-    chosen = {} if collection in ("logs", "usage_devices") else {"part": "all"}
+    damaged, chosen = mongo.database()[collection], {"part": "all"}
+    if collection == "usage_weeks":
+        damaged, chosen = mongo.database()["usage_days"], {"part": {"$regex": "^w"}}
+    elif collection in ("logs", "usage_devices"):
+        chosen = {}
     if damage is None:
         damaged.delete_one(chosen)
     else:
@@ -116,6 +123,30 @@ def test_at_night_what_is_old_goes_and_what_is_wrong_is_mended(client: FlaskClie
     assert job.result["wrong"] > 0
     assert mongo.database()["logs"].count_documents({}) == left
     assert run_job(jobs.enqueue("logs.tidy")).result == {"wrong": 0}
+    weeks_are_the_sums_of_their_days()
+
+
+def weeks_are_the_sums_of_their_days() -> None:
+    days = mongo.database()["usage_days"]
+    of_weeks = {(row["zone"], row["at"], row["part"]): row["d"] for row in days.find({"part": {"$regex": "^w"}})}
+    found: dict[Any, Any] = {}
+    for day in days.find({"part": {"$regex": r"^\d"}}):
+        week = calendar.floor(day["at"], "week", ZoneInfo(day["zone"]))
+        devices = found.setdefault((day["zone"], week, f"w{day['part']}"), {})
+        for device, told in day["d"].items():
+            devices[device] = devices.get(device, 0) + told["c"]
+    counts = {key: {one: told["c"] for one, told in devices.items()} for key, devices in of_weeks.items()}
+    assert counts == found
+
+
+@pytest.mark.actor()
+def test_weeks_are_made_up_of_the_days_that_were_counted_before_there_were_any(account: Account) -> None:
+    zone = {"_id": ObjectId(account.actor.organization_id), "zone": "America/New_York"}
+    mongo.database()["usage_zones"].insert_one(zone)
+    fill(account)
+    mongo.database()["usage_days"].delete_many({"part": {"$regex": "^w"}})
+    import_module("migrations_indexes.0020_usage_weeks").up(mongo.database())
+    assert everything_is_counted_once() == 300
 
 
 @pytest.mark.actor()

@@ -107,6 +107,9 @@ def everything_is_counted_once() -> int:
         for at, some in by_day.items():
             days[zone, at, "all"] = whole(some)
             days |= {(zone, at, part): told for part, told in shards(some).items()}
+        by_week = grouped(rows, lambda row, zone=zone: calendar.floor(row["at"], "week", ZoneInfo(zone)))
+        for at, some in by_week.items():
+            days |= {(zone, at, f"w{part}"): told for part, told in shards(some).items()}
     assert stored("usage_days", ("zone", "at", "part")) == days
     devices = {}
     by_device = grouped(
