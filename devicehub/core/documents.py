@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from bson import ObjectId
 from mongoengine import Document as MongoEngineDocument
 from mongoengine import QuerySet
+from mongoengine.queryset import transform
 
 from devicehub.core.actor import Actor
 
@@ -16,16 +17,21 @@ class Document(MongoEngineDocument):
 
 
 def seen_by(actor: Actor, document: type[MongoEngineDocument]) -> dict[str, Any]:
-    """What `visible_to` chooses, as MongoDB takes it: for queries past MongoEngine, where there are thousands."""
-    chosen: dict[str, Any] = document.objects.visible_to(actor)._query
+    """What `visible_to` chooses, as MongoDB takes it: for queries past MongoEngine, which take a fraction."""
+    chosen: dict[str, Any] = transform.query(document, **document._meta["queryset_class"].conditions(actor))
     return chosen
 
 
 class TenantQuerySet(QuerySet):
     """The query set of documents that belong to an organization."""
 
-    def visible_to(self, actor: Actor) -> Any:
-        """What `actor` may know of; the only way to begin a query. A device knows of nothing, unless said so."""
+    @staticmethod
+    def conditions(actor: Actor) -> dict[str, Any]:
+        """What `actor` may know of. A device knows of nothing, unless said so."""
         if actor.kind == "device":
-            return self.filter(id__in=[])
-        return self.filter(organization_id=ObjectId(actor.organization_id))
+            return {"id__in": []}
+        return {"organization_id": ObjectId(actor.organization_id)}
+
+    def visible_to(self, actor: Actor) -> Any:
+        """What `actor` may know of; the only way to begin a query."""
+        return self.filter(**self.conditions(actor))

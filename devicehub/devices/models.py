@@ -14,10 +14,11 @@ PRESENCES = ("never_seen", "online", "late", "offline")
 
 
 class DeviceQuerySet(TenantQuerySet):
-    def visible_to(self, actor: Actor) -> Any:
+    @staticmethod
+    def conditions(actor: Actor) -> dict[str, Any]:
         """The organization's devices; of a device itself, and no other."""
-        own = self.filter(organization_id=ObjectId(actor.organization_id))
-        return own.filter(id=ObjectId(actor.device_id)) if actor.kind == "device" else own
+        ours = {"organization_id": ObjectId(actor.organization_id)}
+        return {**ours, "id": ObjectId(actor.device_id)} if actor.kind == "device" else ours
 
 
 class Device(Document):

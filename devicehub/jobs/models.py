@@ -20,12 +20,13 @@ STATUSES = ("pending", "processing", "completed", "failed", "cancelled", "expire
 
 
 class JobQuerySet(TenantQuerySet):
-    def visible_to(self, actor: Actor) -> Any:
+    @staticmethod
+    def conditions(actor: Actor) -> dict[str, Any]:
         """One's own; an admin's whole organization; everything for the system itself."""
         if actor.kind == "system":
-            return self
-        ours = super().visible_to(actor)
-        return ours if actor.is_at_least("admin") else ours.filter(user_id=ids.parse(actor.user_id))
+            return {}
+        ours = TenantQuerySet.conditions(actor)
+        return ours if actor.is_at_least("admin") else {**ours, "user_id": ids.parse(actor.user_id)}
 
 
 class Job(Document):

@@ -15,9 +15,10 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", 
 
 
 class ScheduleQuerySet(TenantQuerySet):
-    def visible_to(self, actor: Actor) -> Any:
+    @staticmethod
+    def conditions(actor: Actor) -> dict[str, Any]:
         """One's own, in the active organization."""
-        return super().visible_to(actor).filter(user_id=ObjectId(actor.user_id))
+        return {**TenantQuerySet.conditions(actor), "user_id": ObjectId(actor.user_id)}
 
 
 class Schedule(Document):

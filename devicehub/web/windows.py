@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import limits
+from flask import has_request_context, request
 from limits.storage import MemoryStorage, MovingWindowSupport, RedisStorage, Storage
 
 from devicehub.core import config, metrics, redis
@@ -14,17 +15,26 @@ from devicehub.core.redis import RedisAway
 
 # Where a request's environment holds the Window that it was counted in before it came to Flask.
 COUNTED = "devicehub.counted"
+_FOUND = "devicehub.windows"  # and what it found there
 _SCOPE = "global"  # what Flask-Limiter calls limits that routes have in common
 
-# What `limits` does to one window, done to many: KEYS are pairs, the window to count in and the one that only
-# refusals are counted in; who has no place left in either of them is not counted.
-_TAKE = f"""
+_WINDOWS = f"""
 local function acquire(KEYS, ARGV)
 {RedisStorage.SCRIPT_ACQUIRE_MOVING_WINDOW.decode()}
 end
 local function window(KEYS, ARGV)
 {RedisStorage.SCRIPT_MOVING_WINDOW.decode()}
 end
+"""
+# What `limits` asks in two questions: to take a place in a window, and when it began and what it holds since.
+_ACQUIRE = f"""{_WINDOWS}
+local is_free = acquire(KEYS, ARGV)
+local time, most, seconds = unpack(ARGV)
+return {{is_free and 1 or 0, window(KEYS, {{time - seconds, most}})}}
+"""
+# The same for many: KEYS are pairs, the window to count in and the one that only refusals are counted in; who has
+# no place left in either of them is not counted.
+_TAKE = f"""{_WINDOWS}
 local time, most, seconds, most_refused, refused_seconds = unpack(ARGV)
 local answers = {{}}
 for i = 1, #KEYS, 2 do
@@ -80,14 +90,21 @@ class SharedStorage(Storage, MovingWindowSupport):
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Take a place in the window; alone, a process grants only its share of what guards passwords."""
+        moment = time.time()
         try:
-            return bool(redis.current().call(lambda _: self._shared.acquire_entry(key, limit, expiry, amount)))
+            ask = redis.current().script(_ACQUIRE)
+            is_free, *found = ask([self._shared.prefixed_key(key)], [moment, limit, expiry, amount])
         except RedisAway:
             metrics.count_degraded("limits")
             share = max(1, limit // config.current().web_concurrency) if "/auth|" in key else limit
             return self._local.acquire_entry(key, share, expiry, amount)
+        _keep(key, found[0] if found else (moment, 0))
+        return bool(is_free)
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
+        """When the window began, and how much it holds; as this request found it, if it took a place in it."""
+        if (kept := _kept(key)) is not None:
+            return float(kept[0]), int(kept[1])
         window: tuple[float, int] = self._ask(lambda storage: storage.get_moving_window(key, limit, expiry))
         return window
 
@@ -109,6 +126,15 @@ class SharedStorage(Storage, MovingWindowSupport):
 
     def clear(self, key: str) -> None:
         self._ask(lambda storage: storage.clear(key))
+
+
+def _keep(key: str, window: Any) -> None:
+    if has_request_context():
+        request.environ.setdefault(_FOUND, {})[key] = window
+
+
+def _kept(key: str) -> Any:
+    return request.environ.get(_FOUND, {}).get(key) if has_request_context() else None
 
 
 def key_of_device(actor: Actor) -> str:
