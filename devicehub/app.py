@@ -23,8 +23,9 @@ from devicehub.jobs import askers, reacting, sweeping
 from devicehub.jobs.schedule import Scheduler
 from devicehub.notifications import hearing, offline
 from devicehub.organizations import service as organizations
-from devicehub.realtime import ends, hub, manager, rounds
+from devicehub.realtime import hints, hub, manager, publishing, rounds
 from devicehub.realtime import service as realtime
+from devicehub.realtime.publishing import Publisher
 from devicehub.reports import due
 from devicehub.web import beats, errors, hooks, identity, limits, openapi, paths
 from devicehub.webhooks import draining
@@ -58,11 +59,12 @@ def create_app(settings: Settings) -> Flask:
             api.register_blueprint(blp)
         if hasattr(door, "pages"):
             app.register_blueprint(door.pages)
+    publishing.use(Publisher(redis.current(), window=settings.event_window))
     manager.init_socketio(app, settings, memberships=identity.memberships)
     for door in doors("sockets"):
         door.register(socketio)
     app.wsgi_app = hooks.in_front(beats.in_front(app.wsgi_app))  # type: ignore[assignment, method-assign]
-    events.attach(trail.hear, realtime.relay, ends.relay, hearing.hear, reacting.to(reactions.ON))
+    events.attach(trail.hear, publishing.relay, hints.relay, hearing.hear, reacting.to(reactions.ON))
     events.attach_keepers(webhooks.hear)
     return app
 
