@@ -8,7 +8,7 @@ import structlog
 from redis import Redis
 from redis.exceptions import RedisError
 
-from devicehub.app import create_app
+from devicehub.base import create_base
 from devicehub.core import config
 from devicehub.core.queue import Worker
 from devicehub.features import doors
@@ -25,7 +25,7 @@ def main() -> None:
         settings = config.load()
     except config.ConfigurationError as error:
         sys.exit(f"worker: {error}")
-    app = create_app(settings)
+    app = create_base(settings)
     list(doors("jobs"))  # imported once here, not by every job
     connection = Redis.from_url(settings.redis_address, socket_connect_timeout=2, health_check_interval=30)
     with app.app_context():

@@ -57,7 +57,7 @@ _current: Publisher | None = None
 
 
 def use(publisher: Publisher) -> None:
-    """Make `publisher` the process's own; `create_app` does, once."""
+    """Make `publisher` the process's own; `create_base` does, once."""
     global _current
     _current = publisher
 
