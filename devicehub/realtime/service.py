@@ -1,4 +1,7 @@
-"""Live events: told once through the organization's log, heard by everyone who listens, in one order."""
+"""Those who listen to live events here: let in, told in the order of the organization's log, and sent home.
+
+What they are told is published by `publishing.py`, in processes that nobody listens to as well.
+"""
 
 import random
 from collections import Counter
