@@ -51,6 +51,9 @@ bench-analytics: $(VENV)/.installed-dev ## measure analytics over a million logs
 bench-exports: $(VENV)/.installed-dev ## measure exports of a million logs, and what ends them (LOGS=)
 	$(BIN)/python -m tests.bench_exports
 
+bench-memory: $(VENV)/.installed-dev ## measure what `make run` takes when nothing happens
+	$(BIN)/python -m tests.bench_memory
+
 lint: $(VENV)/.installed-dev ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -87,4 +90,4 @@ $(VENV)/.installed-browser: requirements-browser.txt $(VENV)/.installed-dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-browser.txt
 	@touch $@
 
-.PHONY: help run test cover test-clients test-browser fuzz bench bench-presence bench-fanout bench-analytics bench-exports lint format postman lock clean
+.PHONY: help run test cover test-clients test-browser fuzz bench bench-presence bench-fanout bench-analytics bench-exports bench-memory lint format postman lock clean

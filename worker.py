@@ -1,5 +1,6 @@
 """The worker: takes jobs from the queue. Not gevent-patched: it forks a process for each job."""
 
+import gc
 import signal
 import sys
 import time
@@ -8,7 +9,7 @@ import structlog
 from redis import Redis
 from redis.exceptions import RedisError
 
-from devicehub.app import create_app
+from devicehub.base import create_base
 from devicehub.core import config
 from devicehub.core.queue import Worker
 from devicehub.features import doors
@@ -25,8 +26,10 @@ def main() -> None:
         settings = config.load()
     except config.ConfigurationError as error:
         sys.exit(f"worker: {error}")
-    app = create_app(settings)
+    app = create_base(settings)
     list(doors("jobs"))  # imported once here, not by every job
+    gc.collect()
+    gc.freeze()  # the collector of a job would mark, and so copy, most of what its process shares with us
     connection = Redis.from_url(settings.redis_address, socket_connect_timeout=2, health_check_interval=30)
     with app.app_context():
         while not _work(connection):

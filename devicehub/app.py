@@ -8,48 +8,34 @@ from flask import Flask
 from pymongo.errors import PyMongoError
 
 from devicehub import reactions
-from devicehub.audit import trail
 from devicehub.auth import uses
-from devicehub.core import cache, config, events, live, logging, migrations, mongo, queue, redis, turnstile
-from devicehub.core.cache import BytesCache, Cache
+from devicehub.base import create_base
+from devicehub.core import cache, config, migrations, mongo
 from devicehub.core.config import Settings
 from devicehub.core.duties import Duty
-from devicehub.core.live import Live
-from devicehub.core.turnstile import Turnstile
 from devicehub.devices import sweeper
-from devicehub.extensions import api, caching, socketio
+from devicehub.extensions import api, socketio
 from devicehub.features import doors
-from devicehub.jobs import askers, reacting, sweeping
+from devicehub.jobs import sweeping
 from devicehub.jobs.schedule import Scheduler
-from devicehub.notifications import hearing, offline
-from devicehub.organizations import service as organizations
-from devicehub.realtime import ends, hub, manager, rounds
+from devicehub.notifications import offline
+from devicehub.realtime import hub, manager, rounds
 from devicehub.realtime import service as realtime
 from devicehub.reports import due
 from devicehub.web import beats, errors, hooks, identity, limits, openapi, paths
 from devicehub.webhooks import draining
-from devicehub.webhooks import hearing as webhooks
 
 log = structlog.get_logger(__name__)
 
 
 def create_app(settings: Settings) -> Flask:
     """Put the application together. Nothing is connected to yet: every client connects on its first use."""
-    config.use(settings)
-    logging.setup(settings)
-    mongo.connect(settings)
-    redis.connect(settings)
-    queue.connect(settings)
-    turnstile.use(Turnstile(settings.requests_at_once))
-    askers.know_by(organizations.memberships)
-
-    app = Flask("devicehub", static_folder=None)
+    app = create_base(settings)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     paths.init_app(app)
     hooks.init_app(app)
     identity.init_app(app)
     limits.init_app(app)
-    _init_cache(app)
     openapi.init_app(app)
     errors.init_app(app)
     for door in doors("routes"):
@@ -62,8 +48,6 @@ def create_app(settings: Settings) -> Flask:
     for door in doors("sockets"):
         door.register(socketio)
     app.wsgi_app = hooks.in_front(beats.in_front(app.wsgi_app))  # type: ignore[assignment, method-assign]
-    events.attach(trail.hear, realtime.relay, ends.relay, hearing.hear, reacting.to(reactions.ON))
-    events.attach_keepers(webhooks.hear)
     return app
 
 
@@ -74,18 +58,6 @@ def start(app: Flask) -> None:
     if config.current().devicehub_role != "api":
         realtime.start(app)
         rounds.keep(hub.ours())
-
-
-def _init_cache(app: Flask) -> None:
-    app.config |= {
-        "CACHE_TYPE": "devicehub.core.cache.BytesCache",
-        "CACHE_OPTIONS": {"redis": redis.current()},
-    }
-    caching.init_app(app)
-    store = caching.cache
-    assert isinstance(store, BytesCache)  # noqa: S101
-    cache.use(Cache(redis.current(), store))
-    live.use(Live(redis.current(), cache.current()))
 
 
 def _begin() -> None:

@@ -21,6 +21,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from flask import Flask
+from flask_caching import Cache as Caching
 from flask_caching.backends.rediscache import RedisCache
 
 from devicehub.core import metrics
@@ -80,6 +82,16 @@ class BytesCache(RedisCache):
     @classmethod
     def factory(cls, app: Any, config: Any, args: Any, kwargs: Any) -> "BytesCache":
         return cls(host=kwargs.pop("redis").client, key_prefix="cache:", **kwargs)
+
+
+def store_for(app: Flask, redis: Redis) -> BytesCache:
+    """Flask-Caching's store, bound to an application and our client of Redis."""
+    app.config |= {"CACHE_TYPE": "devicehub.core.cache.BytesCache", "CACHE_OPTIONS": {"redis": redis}}
+    caching = Caching(app)
+    with app.app_context():
+        store = caching.cache
+    assert isinstance(store, BytesCache)  # noqa: S101
+    return store
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +293,7 @@ _current: Cache | None = None
 
 
 def use(cache: Cache) -> None:
-    """Make `cache` the process's own; `create_app` does, once."""
+    """Make `cache` the process's own; `create_base` does, once."""
     global _current
     _current = cache
 

@@ -294,7 +294,7 @@ _current: Settings | None = None
 
 
 def use(settings: Settings) -> None:
-    """Make `settings` the process's own; `create_app` does, once."""
+    """Make `settings` the process's own; `create_base` does, once."""
     global _current
     _current = settings
 

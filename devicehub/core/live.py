@@ -160,7 +160,7 @@ _current: Live | None = None
 
 
 def use(live: Live) -> None:
-    """Make `live` the process's own; `create_app` does, once."""
+    """Make `live` the process's own; `create_base` does, once."""
     global _current
     _current = live
 

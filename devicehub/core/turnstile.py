@@ -86,7 +86,7 @@ _current: Turnstile | None = None
 
 
 def use(turnstile: Turnstile) -> None:
-    """Make `turnstile` the process's own; `create_app` does, once."""
+    """Make `turnstile` the process's own; `create_base` does, once."""
     global _current
     _current = turnstile
 

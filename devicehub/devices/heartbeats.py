@@ -16,7 +16,7 @@ from devicehub.devices.errors import DeviceNotFound
 from devicehub.devices.presence import Row, Signal
 from devicehub.devices.states import Change
 from devicehub.devices.views import Beat
-from devicehub.realtime import service as realtime
+from devicehub.realtime import publishing
 
 _TRIES = 5
 _LARGEST_GROUP = 500
@@ -106,7 +106,7 @@ def _tell(signals: Mapping[int, Signal], heard: Mapping[int, Row], before: Mappi
         Counter(signals[index].actor.organization_id for index in heard if signals[index].kind == "heartbeat")
     )
     told = dict[ObjectId, int]()
-    with events.together(), realtime.together():
+    with events.together(), publishing.together():
         for index, row in heard.items():
             actor = signals[index].actor
             if row["_id"] in changed:

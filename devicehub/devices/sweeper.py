@@ -12,7 +12,7 @@ from devicehub.devices import presence, states
 from devicehub.devices.models import Device
 from devicehub.devices.presence import Row
 from devicehub.devices.states import Change
-from devicehub.realtime import service as realtime
+from devicehub.realtime import publishing
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +58,7 @@ def _untold() -> list[Row]:
 
 def _tell(rows: list[Row]) -> None:
     states.record(rows)
-    with events.together(), realtime.together():
+    with events.together(), publishing.together():
         for row in rows:
             for transition in row["untold"]:
                 states.tell(_nobody(row["organization_id"]), row, transition)

@@ -1,4 +1,4 @@
-"""MongoDB for a first run and for the tests: a replica set of one, on the loopback, small on the disk."""
+"""MongoDB for a first run and for the tests: a replica set of one, on the loopback, small on disk and in RAM."""
 
 from pathlib import Path
 
@@ -10,9 +10,11 @@ from devicehub.embedded.wire import CommandFailed, command
 
 REPLICA_SET = "devicehub"
 # An empty folder takes 304 MB by default and 13 MB so; and nothing is written outside of it.
+# WiredTiger writes zeros over a place for each session that there may ever be, 38 MB for its 33 000. Who asks for
+# one too many ends mongod, so there are many times what a laptop needs: one for each operation and transaction.
 OPTIONS = (
     *("--bind_ip", ports.LOOPBACK),
-    *("--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=8MB)"),
+    *("--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=8MB),session_max=2000"),
     *("--wiredTigerCacheSizeGB", "0.25"),
     *("--oplogSize", "64"),
     *("--setParameter", "diagnosticDataCollectionEnabled=false"),

@@ -9,7 +9,6 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
 import orjson
 import structlog
@@ -17,11 +16,10 @@ import structlog
 from devicehub.core import clock, mongo
 from devicehub.core.actor import Actor, Role
 from devicehub.core.errors import DeviceHubError
-from devicehub.core.events import Event
-from devicehub.core.redis import RedisAway
 from devicehub.extensions import socketio
 from devicehub.realtime import rooms, transport, wire
-from devicehub.realtime.hub import Connection, Hub, ours
+from devicehub.realtime.hints import CONCERNED, Listener
+from devicehub.realtime.hub import Connection, Hub
 from devicehub.realtime.streams import Stream
 
 log = structlog.get_logger(__name__)
@@ -29,20 +27,6 @@ log = structlog.get_logger(__name__)
 # Rounds, a second each, until everyone was asked about.
 PERIOD = 3
 PATIENCE_S = 1.0
-
-Facts = Mapping[str, Any]
-
-
-class Listener(Protocol):
-    """A socket or a stream, as far as its end is concerned."""
-
-    @property
-    def actor(self) -> Actor: ...
-    @property
-    def organizations(self) -> set[str]: ...
-    def end(self, event: str, reason: str) -> None: ...
-    def leave(self, organization_id: str, reason: str) -> None: ...
-    def become(self, actor: Actor) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,35 +87,11 @@ def _later(do: Callable[[], None]) -> None:
     timer.start()
 
 
-_CONCERNED: dict[str, Callable[[Listener, Facts], bool]] = {
-    "session.ended": lambda one, facts: one.actor.session_id == facts["session_id"],
-    "token.revoked": lambda one, facts: one.actor.token_id == facts["token_id"],
-    "user.password_changed": lambda one, facts: one.actor.user_id == facts["user_id"],
-    "member.removed": lambda one, facts: one.actor.user_id == facts["user_id"],
-    "member.role_changed": lambda one, facts: one.actor.user_id == facts["user_id"],
-    "organization.deleted": lambda one, facts: facts["organization_id"] in one.organizations,
-    "api_key.updated": lambda one, facts: one.actor.key_id == facts["key_id"],
-    "api_key.revoked": lambda one, facts: one.actor.key_id == facts["key_id"],
-}
-
-
-def relay(event: Event) -> None:
-    """Tell every process that something may have ended for somebody; without Redis, this one. A sink of `emit`."""
-    if event.name not in _CONCERNED:
-        return
-    hub = ours()
-    message = wire.dumps({"event": event.name, "facts": event.data})
-    try:
-        hub.redis.call(lambda client: client.publish(hub.control_channel, message), loses=False)
-    except RedisAway:
-        hub.call(message)
-
-
 def act_on(hub: Hub, message: bytes) -> None:
     """Ask about those whom a hint concerns."""
     hint = orjson.loads(message)
     name, facts = hint["event"], hint["facts"]
-    is_concerned = _CONCERNED[name]
+    is_concerned = CONCERNED[name]
     reason = facts.get("reason") or name.replace(".", "_")
     review(hub, [one for one in listeners(hub) if is_concerned(one, facts)], reason)
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from devicehub.core import crypto
 from devicehub.core.actor import Actor, Role
-from devicehub.core.redis import Redis
 from devicehub.extensions import socketio
 from devicehub.realtime import transport, wire
 from devicehub.realtime.census import Census
 from devicehub.realtime.line import Line
-from devicehub.realtime.log import Entry, EventLog
+from devicehub.realtime.log import Entry
+from devicehub.realtime.publishing import Publisher
 from devicehub.realtime.reader import Reader
 from devicehub.realtime.seats import Kind, Seats
 from devicehub.realtime.streams import MOST_EVENTS, Stream
@@ -55,13 +55,11 @@ class Connection:
 class Hub:
     """The listeners of one process: its sockets, its streams, and the reader that hears for them."""
 
-    def __init__(self, redis: Redis, *, window: int, memberships: Memberships) -> None:
+    def __init__(self, publisher: Publisher, *, memberships: Memberships) -> None:
+        redis = publisher.redis
         self.id = crypto.random_token(9)
-        self.redis = redis
         self.memberships = memberships
-        self.events = EventLog(redis, window=window)
-        # Channels, unlike keys, are shared by all databases of a Redis server.
-        self.control_channel = f"control:{redis.pool.connection_kwargs.get('db') or 0}"
+        self.events, self.control_channel = publisher.events, publisher.control_channel
         self.control: deque[bytes] = deque()
         self.is_called = threading.Event()
         line = Line(redis.url, self.control_channel)
@@ -93,6 +91,10 @@ class Hub:
         waiting.pop(sid, None)
         if not waiting:
             self.returning.pop(organization_id, None)
+
+    def tell(self, organization_id: str, entry: Entry) -> None:
+        """Tell the listeners here of what could not be published."""
+        self.reader.tell_here(organization_id, entry)
 
     def call(self, message: bytes) -> None:
         """Have a control message acted on here, soon and elsewhere than in the reader's thread."""
@@ -128,15 +130,15 @@ class Hub:
 _current: Hub | None = None
 
 
-def use(redis: Redis, *, window: int, memberships: Memberships) -> None:
-    """Bind this process's listeners to a Redis; `init_socketio` does, once an application.
+def use(publisher: Publisher, *, memberships: Memberships) -> None:
+    """Let this process have listeners; `init_socketio` does, once an application.
 
     `memberships` says which organizations a caller may hear now, or raises why none any more.
     """
     global _current
     if _current is not None:
         _current.reader.stop()
-    _current = Hub(redis, window=window, memberships=memberships)
+    _current = publisher.listeners = Hub(publisher, memberships=memberships)
 
 
 def ours() -> Hub:

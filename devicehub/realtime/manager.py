@@ -20,7 +20,7 @@ from devicehub.core import redis
 from devicehub.core.config import Settings
 from devicehub.core.redis import Redis, RedisAway
 from devicehub.extensions import socketio
-from devicehub.realtime import hub, service, transport
+from devicehub.realtime import hub, publishing, service, transport
 from devicehub.realtime.line import Line
 from devicehub.realtime.packets import Json, Packet
 from devicehub.realtime.transport import LARGEST_FRAME
@@ -98,7 +98,7 @@ def init_socketio(app: Flask, settings: Settings, *, memberships: hub.Membership
     Handlers are registered after this, for they go to the server made here.
     """
     client = redis.current()
-    hub.use(client, window=settings.event_window, memberships=memberships)
+    hub.use(publishing.current(), memberships=memberships)
     Payload.max_decode_packets = MOST_PACKETS
     socketio.init_app(
         app if settings.devicehub_role != "api" else None,

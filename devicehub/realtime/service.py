@@ -1,29 +1,25 @@
-"""Live events: told once through the organization's log, heard by everyone who listens, in one order."""
+"""Those who listen to live events here: let in, told in the order of the organization's log, and sent home.
+
+What they are told is published by `publishing.py`, in processes that nobody listens to as well.
+"""
 
 import random
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 from flask import Flask
 
-from devicehub.core import clock, config, metrics
+from devicehub.core import clock, config
 from devicehub.core.actor import Actor
 from devicehub.core.errors import InsufficientRole, Unavailable
-from devicehub.core.events import Event
-from devicehub.core.redis import RedisAway
 from devicehub.extensions import socketio
 from devicehub.realtime import returning, rooms, transport, wire
 from devicehub.realtime.hub import Connection, ours
-from devicehub.realtime.log import News
 from devicehub.realtime.returning import catch_up as catch_up
 from devicehub.realtime.rooms import tell as tell
 from devicehub.realtime.seats import Seat
 
 RETRY_MS = 1000, 5000
-_waiting: ContextVar[list[News] | None] = ContextVar("waiting", default=None)
 
 
 def start(app: Flask) -> None:
@@ -58,42 +54,6 @@ def drain() -> None:
 def is_draining() -> bool:
     """Whether this process is about to end."""
     return ours().is_draining
-
-
-def relay(event: Event) -> None:
-    """Tell clients of an event; without Redis this process's own, and without an id. A sink of `emit`."""
-    entry = wire.entry_of(event)
-    if entry is None:
-        return
-    news = News(event.actor.organization_id, entry, event.data.get("once"))
-    waiting = _waiting.get()
-    if waiting is None:
-        _publish([news])
-    else:
-        waiting.append(news)
-
-
-@contextmanager
-def together() -> Iterator[None]:
-    """Publish what is emitted in this block at its end, all in one round trip."""
-    waiting: list[News] = []
-    token = _waiting.set(waiting)
-    try:
-        yield
-    finally:
-        _waiting.reset(token)
-        if waiting:
-            _publish(waiting)
-
-
-def _publish(news: list[News]) -> None:
-    hub = ours()
-    try:
-        hub.events.publish_all(news)
-    except RedisAway:
-        metrics.count_degraded("event_log")
-        for one in news:
-            hub.reader.tell_here(one.organization_id, one.entry)
 
 
 def stats(actor: Actor) -> dict[str, Any]:

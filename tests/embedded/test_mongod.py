@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pymongo
 import pytest
 from pymongo.database import Database
@@ -54,6 +55,19 @@ def test_an_empty_folder_becomes_a_primary_on_a_small_disk(start: Start, tmp_pat
         assert db.name == "devicehub"
         assert db.devices.count_documents({}) == 1
     assert sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file()) < 40 << 20
+
+
+def test_it_is_small_in_memory_and_yet_a_thousand_transactions_may_be_open(start: Start, tmp_path: Path) -> None:
+    server = start(tmp_path, free_port())
+    memory = psutil.Process(server.pid).memory_info()
+
+    with database(server) as db, contextlib.ExitStack() as opened:
+        for number in range(1000):
+            session = opened.enter_context(db.client.start_session())
+            session.start_transaction()
+            db.devices.insert_one({"_id": number}, session=session)
+        assert db.client.admin.command("serverStatus")["transactions"]["currentOpen"] == 1000
+    assert memory.rss - memory.shared < 50 << 20
 
 
 def test_data_and_address_survive_a_restart(start: Start, tmp_path: Path) -> None:

@@ -122,6 +122,25 @@ def test_services_never_see_the_door() -> None:
     assert seen == []
 
 
+WORKER = """
+import sys
+import worker
+from devicehub.features import doors
+list(doors("jobs"))
+print(*sys.modules)
+"""
+
+
+def test_a_worker_loads_no_other_door_and_none_of_what_doors_take() -> None:
+    """It would take half as much memory again."""
+    command = [sys.executable, "-c", WORKER]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    own = [name for name in loaded if name.startswith("devicehub.") and name.count(".") > 1]
+    assert [name for name in own if row_of(name) == "doors" and not name.endswith(".jobs")] == []
+    assert {"devicehub.extensions", "flask_smorest", "socketio", "engineio", "gevent"} & {*loaded} == set()
+
+
 @pytest.mark.parametrize("name", ["utils", "helpers", "common"])
 def test_no_module_is_named_for_nothing(name: str) -> None:
     assert [path for path in SOURCES if path.stem == name] == []
