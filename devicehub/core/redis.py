@@ -7,7 +7,7 @@ import structlog
 from redis import Redis as Client
 from redis.backoff import NoBackoff
 from redis.connection import Connection, ConnectionPool
-from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import DataError, NoScriptError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 from redis.retry import Retry
 
 from devicehub.core.breaker import Breaker
@@ -60,6 +60,8 @@ class Redis:
             raise RedisAway("left alone after a failure")
         try:
             answer = ask(self.client)
+        except DataError:  # it was never sent: what was to be is of no type that Redis knows
+            raise
         except RedisError as error:
             if isinstance(error, ResponseError) and not _is_away(error):
                 self.breaker.succeeded()  # it does answer

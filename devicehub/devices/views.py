@@ -81,7 +81,7 @@ def whole(row: Row) -> dict[str, Any]:
 
 def live_value(row: Row) -> Value:
     """The live part as bytes, under the number of the change that made it."""
-    return row["sequence"], orjson.dumps(live(row))
+    return int(row["sequence"]), orjson.dumps(live(row))  # BSON has integers of its own, that Redis does not know
 
 
 def beat(heard: Beat) -> dict[str, Any]:

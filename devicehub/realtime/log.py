@@ -200,7 +200,7 @@ class EventLog:
         for _, entry, once in news:
             guard, number = once or (keys[0], "")
             keys.append(guard)
-            told += [number, entry.audience, entry.event, entry.payload]
+            told += [str(number), entry.audience, entry.event, entry.payload]
         return Ask(self._publish, keys, [_fresh(), self._window, self.channel(organization_id), *told])
 
     def head(self, organization_id: str) -> str:
