@@ -14,6 +14,7 @@ from typing import Any
 import gevent
 import orjson
 from gunicorn import util
+from gunicorn.http import wsgi
 from gunicorn.workers.ggevent import GeventWorker
 
 from devicehub.core import crypto
@@ -22,6 +23,42 @@ from devicehub.core.config import ConfigurationError, Settings, load
 HEADERS_S, IDLE_S = 10, 15
 # After SIGTERM, for the rest of a request that was half sent.
 LAST_WORDS_S = 0.5
+
+
+class _Joined:
+    """A connection on which what is held leaves with what comes next."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection, self._held, self.is_holding = connection, b"", False
+
+    def __getattr__(self, name: str) -> Any:
+        self.sendall(b"")  # whatever else is done with the connection comes after that
+        return getattr(self._connection, name)
+
+    def sendall(self, data: bytes) -> None:
+        data, self._held = self._held + data, b""
+        if self.is_holding:
+            self._held = data
+        elif data:
+            self._connection.sendall(data)
+
+
+class Response(wsgi.Response):
+    """gunicorn's, but its head leaves with the beginning of its body: a client wakes once, for all of it."""
+
+    def __init__(self, req: Any, sock: Any, cfg: Any) -> None:
+        super().__init__(req, _Joined(sock), cfg)
+
+    def send_headers(self) -> None:
+        self.sock.is_holding = True
+        try:
+            super().send_headers()
+        finally:
+            self.sock.is_holding = False
+
+    def close(self) -> None:
+        super().close()
+        self.sock.sendall(b"")  # of an answer without a body, its head
 
 
 class Worker(GeventWorker):
@@ -41,6 +78,7 @@ class Worker(GeventWorker):
         self.log.error_log.handlers.clear()
         self.log.error_log.propagate = True
         util.write_error = _refuse
+        wsgi.Response = Response
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         gevent.getcurrent().patience = HEADERS_S

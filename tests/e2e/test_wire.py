@@ -2,6 +2,7 @@
 
 import re
 import socket
+import struct
 
 import httpx
 import orjson
@@ -35,6 +36,22 @@ def test_who_sends_no_request_or_half_of_one_or_no_other_is_hung_up_on(live_serv
     assert answer_on(silent) == b""
     assert answer_on(halting) == b""
     assert answer_on(lingering).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/api/devices"])
+def test_an_answer_comes_in_one_piece(live_server: LiveServer, path: str) -> None:
+    """Its head does not go before it: who waits for it would wake up twice."""
+    asked = f"GET {path} HTTP/1.1\r\nHost: devicehub\r\nConnection: close\r\n\r\n"
+    with opened(live_server, asked.encode()) as connection, connection.makefile("rb") as answers:
+        head, _, body = answers.read().partition(b"\r\n\r\n")
+        [length] = re.findall(rb"(?i)content-length: (\d+)", head)
+        assert len(body) == int(length) > 0
+        assert pieces_heard(connection) == 1
+
+
+def pieces_heard(connection: socket.socket) -> int:
+    """How many segments with data have come over it: `tcpi_data_segs_in` of Linux's `struct tcp_info`."""
+    return int(struct.unpack_from("I", connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160), 152)[0])
 
 
 def test_a_body_of_two_lengths_is_refused(live_server: LiveServer) -> None:
