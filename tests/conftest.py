@@ -40,6 +40,10 @@ if "FUZZ_EXAMPLES" not in os.environ:
     settings.load_profile("suite")
 
 ROOT = Path(__file__).parent.parent
+# Each client of httpx reads the certificates of all the world, 30 ms of it, unless it is told of a folder without any;
+# and who waits for a server makes a client at every look. Nothing here asks for a name of the world's.
+os.environ.pop("SSL_CERT_FILE", None)
+os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
 SECRETS = {
     "jwt_secret": "0123456789abcdefghijklmnopqrstuv-access",
     "jwt_refresh_secret": "0123456789abcdefghijklmnopqrstuv-refresh",
