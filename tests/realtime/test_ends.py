@@ -222,7 +222,9 @@ def test_without_the_database_nobody_is_ended(live_server: LiveServer, servers: 
         try:
             with pymongo.timeout(0.5):  # whoever else hears of it and needs the database gives up the sooner
                 emit("user.password_changed", account.actor, user_id=account.actor.user_id)
-                emit("device.deleted", account.actor, device_id="d", status="active", presence="online", changes={})
+                emit(
+                    "device.deleted", account.actor, device_id="d", status="active", presence="online", changes={}
+                )
             for listener in (socket, stream):
                 listener.wait_for("device-update")
             for _ in range(3):  # each refusal is as long in coming as a round is in giving up
