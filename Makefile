@@ -15,6 +15,9 @@ help: ## list the commands
 run: $(VENV)/.installed ## set everything up and run DeviceHub with servers of its own
 	@$(BIN)/python -m devicehub
 
+# Some hundred processes are started by the tests; each would compile anew what an earlier one may keep for it.
+test cover fuzz: export PYTHONDONTWRITEBYTECODE =
+
 test: $(VENV)/.installed-dev ## set everything up and run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 

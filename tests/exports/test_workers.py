@@ -127,7 +127,7 @@ def test_all_that_wait_are_made_though_redis_forgets_them_and_nobody_waits_for_a
 ) -> None:
     other = make_account()
     make_device(other.actor)
-    ours = [client.post(AT, json=wanted()).json for _ in range(20)]
+    ours = [client.post(AT, json=wanted()).json for _ in range(10)]
     theirs = client_of(other).post(AT, json=wanted()).json
     redis.current().client.flushdb()
     start()

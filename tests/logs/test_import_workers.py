@@ -28,7 +28,7 @@ pytestmark = pytest.mark.xdist_group("jobs")
 def test_what_a_killed_worker_began_is_finished_by_another_and_nothing_is_counted_twice(
     client: FlaskClient, account: Account, start: Callable[..., Worker]
 ) -> None:
-    number, device = 20_001, make_device(account.actor)
+    number, device = 10_001, make_device(account.actor)
     answer = client.post(PATH, data=lines_of(device, number), content_type=NDJSON)
     path = answer.headers["Location"]
     assert answer.status_code == 202

@@ -19,7 +19,7 @@ from devicehub.core import calendar, clock, mongo
 from devicehub.logs import rollups
 from devicehub.logs import service as logs
 from devicehub.logs.models import USAGE
-from tests.conftest import Servers
+from tests.conftest import Servers, wait_until
 from tests.factories import Account, make_account, make_device
 
 EVENTS = ["on", "off", USAGE, "a.b", "$set", "100%", "%2E"]
@@ -201,8 +201,10 @@ def test_when_mongodb_is_killed_what_was_acknowledged_is_there_and_counted(
 
     with ThreadPoolExecutor(4) as threads:
         writing = [threads.submit(write, number) for number in range(4)]
-        while len(acknowledged) < 400:
-            assert not all(each.done() for each in writing)
+        wait_until(
+            lambda: len(acknowledged) >= 400 or all(each.done() for each in writing), 60, "some to be written"
+        )
+        assert not all(each.done() for each in writing)
         servers.mongod.kill()
         for each in writing:
             each.result()

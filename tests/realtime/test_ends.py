@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import httpx
+import pymongo
 import pytest
 from bson import ObjectId
 
@@ -219,10 +220,15 @@ def test_without_the_database_nobody_is_ended(live_server: LiveServer, servers: 
         standing.forget_user(account.actor.user_id)
         servers.mongod.stop()
         try:
-            emit("user.password_changed", account.actor, user_id=account.actor.user_id)
-            emit("device.deleted", account.actor, device_id="d", status="active", presence="online", changes={})
+            with pymongo.timeout(0.5):  # whoever else hears of it and needs the database gives up the sooner
+                emit("user.password_changed", account.actor, user_id=account.actor.user_id)
+                emit(
+                    "device.deleted", account.actor, device_id="d", status="active", presence="online", changes={}
+                )
             for listener in (socket, stream):
                 listener.wait_for("device-update")
+            for _ in range(3):  # each refusal is as long in coming as a round is in giving up
+                assert not socket.call("leave-organization", {"organizationId": "x"})["ok"]
         finally:
             servers.restart_mongod()
         assert not socket.named("session-ended") and not stream.named("session-ended")
