@@ -6,6 +6,7 @@ from mongoengine import connection
 from mongoengine.errors import OperationError
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import (
     AutoReconnect,
@@ -15,6 +16,7 @@ from pymongo.errors import (
     WaitQueueTimeoutError,
     WTimeoutError,
 )
+from pymongo.write_concern import WriteConcern
 
 from devicehub.core.config import Settings
 
@@ -75,6 +77,15 @@ def database() -> "Database[Document]":
 def snapshot() -> ClientSession:
     """A session whose reads all see the same moment: that of the first, with all that was acknowledged before."""
     return client().start_session(snapshot=True)
+
+
+def at_ease(document: type[Any]) -> "Collection[Document]":
+    """A document's collection, for writes that are not waited for until a majority has them.
+
+    Nothing is lost alone: with one of them all is lost that was written after it.
+    """
+    collection: Collection[Document] = document._get_collection()
+    return collection.with_options(write_concern=WriteConcern(w=1))
 
 
 def is_alive() -> bool:

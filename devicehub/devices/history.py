@@ -8,7 +8,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.errors import BulkWriteError
 
-from devicehub.core import clock
+from devicehub.core import clock, mongo
 from devicehub.core.actor import Actor
 from devicehub.core.documents import seen_by
 from devicehub.core.paging import After, Stretch
@@ -38,15 +38,18 @@ class Availability:
 
 
 def keep(transitions: Iterable[tuple[Row, Row]]) -> None:
-    """Keep the changes of presence among these transitions of devices; what is kept already is left alone."""
+    """Keep the changes of presence among these transitions of devices; what is kept already is left alone.
+
+    A majority need not have them yet: what says that they were kept and told is written after them.
+    """
     rows = [_row(device, transition) for device, transition in transitions if "presence" in transition["changes"]]
     if not rows:
         return
     try:
-        PresenceChange._get_collection().insert_many(rows, ordered=False)
+        mongo.at_ease(PresenceChange).insert_many(rows, ordered=False)
     except BulkWriteError as error:
         failures = error.details["writeErrors"]
-        if error.details["writeConcernErrors"] or any(one["code"] != _DUPLICATE_KEY for one in failures):
+        if any(one["code"] != _DUPLICATE_KEY for one in failures):
             raise
 
 

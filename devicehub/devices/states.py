@@ -14,7 +14,7 @@ from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
-from devicehub.core import cache, crypto, live, metrics
+from devicehub.core import cache, crypto, live, metrics, mongo
 from devicehub.core.actor import Actor
 from devicehub.core.errors import DatabaseUnavailable
 from devicehub.core.events import emit
@@ -135,11 +135,11 @@ def tell(actor: Actor, row: Row, transition: Row) -> None:
 
 
 def settle(rows: Iterable[Row]) -> None:
-    """All that these devices had untold has been told."""
+    """All that these devices had untold has been told; where that is lost again, it is told again."""
     told = [
         UpdateOne({"_id": row["_id"]}, {"$pull": {"untold": {"seq": {"$lte": row["untold"][-1]["seq"]}}}})
         for row in rows
         if row.get("untold")
     ]
     if told:
-        Device._get_collection().bulk_write(told, ordered=False)
+        mongo.at_ease(Device).bulk_write(told, ordered=False)

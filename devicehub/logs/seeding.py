@@ -17,9 +17,8 @@ from typing import Any
 from bson import ObjectId
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
-from pymongo.write_concern import WriteConcern
 
-from devicehub.core import clock
+from devicehub.core import clock, mongo
 from devicehub.core.actor import Actor
 from devicehub.core.errors import DeviceHubError
 from devicehub.devices import service as devices
@@ -142,18 +141,14 @@ def _moments(chance: random.Random, start: datetime, end: datetime, number: int)
 
 def _write(rows: list[Row], counted: Documents) -> int:
     """Write a day. The last write of it is acknowledged when a majority has that and all before it."""
-    _add(_at_ease(Day), Day, counted[Day])
+    _add(mongo.at_ease(Day), Day, counted[Day])
     for start in range(0, len(rows), BATCH_OF_LOGS):
-        _at_ease(Log).insert_many(rows[start : start + BATCH_OF_LOGS], ordered=False)
-    _at_ease(DeviceDay).insert_many(counted[DeviceDay], ordered=False)  # nobody else counts days of new devices
+        mongo.at_ease(Log).insert_many(rows[start : start + BATCH_OF_LOGS], ordered=False)
+    mongo.at_ease(DeviceDay).insert_many(
+        counted[DeviceDay], ordered=False
+    )  # nobody else counts days of new devices
     _add(Hour._get_collection(), Hour, counted[Hour])
     return len(rows)
-
-
-def _at_ease(document: type[Any]) -> "Collection[Row]":
-    """The collection of a document, for writes that need not be safe before the next one is made."""
-    collection: Collection[Row] = document._get_collection()
-    return collection.with_options(write_concern=WriteConcern(w=1))
 
 
 def _add(collection: "Collection[Row]", document: type[Any], counted: list[Row]) -> None:
