@@ -1,6 +1,5 @@
 """Cached equals uncached: whatever is written, by whom, and whatever happens to Redis or to the writer."""
 
-import multiprocessing
 import signal
 from collections.abc import Callable
 from datetime import timedelta
@@ -57,8 +56,8 @@ class CachedEqualsUncached(RuleBasedStateMachine):
 
     app: Flask
     servers: Servers
-    other_process: LiveServer
-    victim_settings: dict[str, Any]
+    other_process: httpx.Client
+    victims: Callable[..., int]
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,7 +78,7 @@ class CachedEqualsUncached(RuleBasedStateMachine):
             with self.app.test_client() as client:
                 answer = client.open(path, method=method, json=body, headers=headers)
                 return answer.status_code, answer.json if answer.data else None, answer.headers
-        answer = httpx.request(method, self.other_process.url + path, json=body, headers=headers, timeout=10)
+        answer = self.other_process.request(method, path, json=body, headers=headers)
         return answer.status_code, answer.json() if answer.content else None, answer.headers
 
     def device(self, who: int, which: int) -> str:
@@ -89,16 +88,11 @@ class CachedEqualsUncached(RuleBasedStateMachine):
     def write(self, who: int, where: int, method: str, path: str, body: Any, *, dies: bool) -> Any:
         if not dies:
             return self.ask(who, where, method, path, body)
-        self.die(victims.die_after_write, method, path, self.people[who].headers, body)
+        self.die(victims.write, method, path, self.people[who].headers, body)
         return None
 
     def die(self, victim: Callable[..., None], *args: Any) -> None:
-        process = multiprocessing.get_context("forkserver").Process(
-            target=victim, args=(self.victim_settings, *args)
-        )
-        process.start()
-        process.join(30)
-        assert process.exitcode in (0, -signal.SIGKILL)  # 0: it did not come to a write
+        assert self.victims(victim, *args) in (0, -signal.SIGKILL)  # 0: it did not come to a write
 
     @rule(who=WHO, where=WHERE, name=st.sampled_from(["alpha", "beta", "gamma"]), times=st.integers(1, 3))
     def create(self, who: int, where: int, name: str, times: int) -> None:
@@ -127,7 +121,7 @@ class CachedEqualsUncached(RuleBasedStateMachine):
         self.ask(who, where, "POST", f"/api/devices/{self.device(who, which)}/heartbeat")
         self.compare(who, where, which, lists)
         if dies:
-            self.die(victims.die_after_sweep, later)
+            self.die(victims.sweep, later)
         else:
             with clock.moved(timedelta(seconds=later)):
                 sweeper.sweep()
@@ -158,8 +152,7 @@ class CachedEqualsUncached(RuleBasedStateMachine):
         self.servers.restart_redis()
         self.redis_is_up = True
         wait_until(redis.current().is_alive)
-        health = f"{self.other_process.url}/health"
-        wait_until(lambda: httpx.get(health).json()["dependencies"]["redis"] == "connected")
+        wait_until(lambda: self.other_process.get("/health").json()["dependencies"]["redis"] == "connected")
 
     @rule(who=WHO, where=WHERE, which=WHICH, lists=st.sets(st.sampled_from(LISTS), min_size=2, max_size=3))
     def read(self, who: int, where: int, which: int, lists: set[str]) -> None:
@@ -185,11 +178,13 @@ def test_cached_equals_uncached(
 ) -> None:
     CachedEqualsUncached.app = app
     CachedEqualsUncached.servers = servers
-    CachedEqualsUncached.other_process = serve()
-    CachedEqualsUncached.victim_settings = settings.model_dump()
-    multiprocessing.set_forkserver_preload(["tests.core.victims"])
-    # Or another process might change something between the two reads that are compared.
-    with holding("presence", "this test"):
+    with (
+        victims.at_hand(settings.model_dump()) as die,
+        httpx.Client(base_url=serve().url, timeout=10) as CachedEqualsUncached.other_process,
+        # Or another process might change something between the two reads that are compared.
+        holding("presence", "this test"),
+    ):
+        CachedEqualsUncached.victims = staticmethod(die)
         run_state_machine_as_test(
             CachedEqualsUncached,
             settings=hypothesis_settings(
