@@ -1,9 +1,10 @@
 """Cached equals uncached: whatever is written, by whom, and whatever happens to Redis or to the writer."""
 
 import signal
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -11,7 +12,14 @@ from flask import Flask
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from devicehub.core import clock, redis
 from devicehub.core.config import Settings
@@ -58,6 +66,7 @@ class CachedEqualsUncached(RuleBasedStateMachine):
     servers: Servers
     other_process: httpx.Client
     victims: Callable[..., int]
+    told: ClassVar[Counter[str]] = Counter()
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,6 +76,12 @@ class CachedEqualsUncached(RuleBasedStateMachine):
         self.people = [owner, viewer, make_account()]
         self.devices: list[list[str]] = [[], [], []]
         self.redis_is_up = True
+        self.step, self.last = 0, (0, 0)  # whose thing was touched last, and which of theirs
+
+    @initialize()
+    def begin(self) -> None:
+        for who in (0, 2):
+            self.create(who, 0, "alpha", 2)
 
     def teardown(self) -> None:
         if not self.redis_is_up:
@@ -82,6 +97,7 @@ class CachedEqualsUncached(RuleBasedStateMachine):
         return answer.status_code, answer.json() if answer.content else None, answer.headers
 
     def device(self, who: int, which: int) -> str:
+        self.last = who, which
         known = self.devices[0 if who == 1 else who]
         return known[which % len(known)] if known else "65f0a1b2c3d4e5f6a7b8c9d2"
 
@@ -158,6 +174,15 @@ class CachedEqualsUncached(RuleBasedStateMachine):
     def read(self, who: int, where: int, which: int, lists: set[str]) -> None:
         self.compare(who, where, which, lists)
 
+    @invariant()
+    def what_was_touched_is_seen_by_both_who_may(self) -> None:
+        """Now, and stored by that for the next step: for whoever touched it, and in turn for each of the others."""
+        who, which = self.last
+        self.step += 1
+        for reader in {who, self.step % 3}:
+            self.compare(reader, self.step % 2, which, {LISTS[self.step % len(LISTS)]})
+        self.last = who, which
+
     def compare(self, who: int, where: int, which: int, lists: set[str]) -> None:
         for path in [*sorted(lists), "/api/users/profile", f"/api/devices/{self.device(who, which)}"]:
             self.ask(who, 1 - where, "GET", path)  # the other process may store it
@@ -165,6 +190,7 @@ class CachedEqualsUncached(RuleBasedStateMachine):
             truth, fresh, fresh_headers = self.ask(who, where, "GET", path, **{"Cache-Control": "no-cache"})
             assert (status, cached) == (truth, fresh) or self._are_equal_problems(cached, fresh), path
             assert headers.get("ETag") == fresh_headers.get("ETag"), path
+            self.told[headers.get("X-Cache", "")] += 1
 
     @staticmethod
     def _are_equal_problems(one: Any, other: Any) -> bool:
@@ -188,6 +214,7 @@ def test_cached_equals_uncached(
         run_state_machine_as_test(
             CachedEqualsUncached,
             settings=hypothesis_settings(
-                max_examples=2, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+                max_examples=6, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
             ),
         )
+    assert CachedEqualsUncached.told["HIT"] > 100 and CachedEqualsUncached.told["BYPASS"] > 10
