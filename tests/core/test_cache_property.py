@@ -9,13 +9,12 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 from flask import Flask
-from hypothesis import HealthCheck
+from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
-    invariant,
     precondition,
     rule,
     run_state_machine_as_test,
@@ -56,7 +55,7 @@ BEATS = st.sampled_from(
         {"goodbye": True},
     ]
 )
-WHO, WHICH, WHERE = st.integers(0, 2), st.integers(0, 9), st.integers(0, 1)
+WHO, WHICH, WHERE = st.sampled_from([0, 2, 0, 2, 1]), st.integers(0, 9), st.integers(0, 1)
 
 
 class CachedEqualsUncached(RuleBasedStateMachine):
@@ -76,7 +75,7 @@ class CachedEqualsUncached(RuleBasedStateMachine):
         self.people = [owner, viewer, make_account()]
         self.devices: list[list[str]] = [[], [], []]
         self.redis_is_up = True
-        self.step, self.last = 0, (0, 0)  # whose thing was touched last, and which of theirs
+        self.writes = 0
 
     @initialize()
     def begin(self) -> None:
@@ -97,15 +96,26 @@ class CachedEqualsUncached(RuleBasedStateMachine):
         return answer.status_code, answer.json() if answer.content else None, answer.headers
 
     def device(self, who: int, which: int) -> str:
-        self.last = who, which
         known = self.devices[0 if who == 1 else who]
         return known[which % len(known)] if known else "65f0a1b2c3d4e5f6a7b8c9d2"
 
-    def write(self, who: int, where: int, method: str, path: str, body: Any, *, dies: bool) -> Any:
-        if not dies:
-            return self.ask(who, where, method, path, body)
-        self.die(victims.write, method, path, self.people[who].headers, body)
-        return None
+    def write(self, who: int, where: int, which: int, method: str, path: str, body: Any, *, dies: bool) -> None:
+        """Write, and before and after that compare what all who share an organization see of it, in both processes.
+
+        What is seen before may be stored, and is what must not be seen after.
+        """
+        self.writes += 1
+        lists, device = {LISTS[0], LISTS[1 + self.writes % (len(LISTS) - 1)]}, self.device(who, which)
+        readers = [2] if who == 2 else [0, 1]
+        path = path.format(device)
+        for reader in readers:
+            self.compare(reader, where, device, lists)
+        if dies:
+            self.die(victims.write, method, path, self.people[who].headers, body)
+        else:
+            self.ask(who, where, method, path, body)
+        for reader in readers:
+            self.compare(reader, where, device, lists)
 
     def die(self, victim: Callable[..., None], *args: Any) -> None:
         assert self.victims(victim, *args) in (0, -signal.SIGKILL)  # 0: it did not come to a write
@@ -120,36 +130,36 @@ class CachedEqualsUncached(RuleBasedStateMachine):
 
     @rule(who=WHO, where=WHERE, which=WHICH, changes=CHANGES, dies=st.booleans())
     def update(self, who: int, where: int, which: int, changes: Any, dies: bool) -> None:
-        self.write(who, where, "PATCH", f"/api/devices/{self.device(who, which)}", changes, dies=dies)
+        self.write(who, where, which, "PATCH", "/api/devices/{}", changes, dies=dies)
 
     @rule(who=WHO, where=WHERE, which=WHICH, told=BEATS)
     def beat(self, who: int, where: int, which: int, told: Any) -> None:
-        path = f"/api/devices/{self.device(who, which)}/heartbeat"
-        self.write(who, where, "POST", path, told, dies=False)
+        self.write(who, where, which, "POST", "/api/devices/{}/heartbeat", told, dies=False)
 
     @rule(who=WHO, which=WHICH, told=BEATS)
     def beat_and_die(self, who: int, which: int, told: Any) -> None:
-        self.write(who, 0, "POST", f"/api/devices/{self.device(who, which)}/heartbeat", told, dies=True)
+        self.write(who, 0, which, "POST", "/api/devices/{}/heartbeat", told, dies=True)
 
     @rule(who=WHO, where=WHERE, which=WHICH, later=st.sampled_from([95, 120, 90_000]), dies=st.booleans())
     def sweep(self, who: int, where: int, which: int, later: float, dies: bool) -> None:
         lists = {"/api/devices", "/api/devices?presence=online&sort=name"}
         self.ask(who, where, "POST", f"/api/devices/{self.device(who, which)}/heartbeat")
-        self.compare(who, where, which, lists)
+        device = self.device(who, which)
+        self.compare(who, where, device, lists)
         if dies:
             self.die(victims.sweep, later)
         else:
             with clock.moved(timedelta(seconds=later)):
                 sweeper.sweep()
-        self.compare(who, where, which, lists)
+        self.compare(who, where, device, lists)
 
     @rule(who=WHO, where=WHERE, which=WHICH, dies=st.booleans())
     def delete(self, who: int, where: int, which: int, dies: bool) -> None:
-        self.write(who, where, "DELETE", f"/api/devices/{self.device(who, which)}", None, dies=dies)
+        self.write(who, where, which, "DELETE", "/api/devices/{}", None, dies=dies)
 
     @rule(who=WHO, where=WHERE, name=st.sampled_from(["Ada", "Grace"]), dies=st.booleans())
     def rename(self, who: int, where: int, name: str, dies: bool) -> None:
-        self.write(who, where, "PATCH", "/api/users/profile", {"name": name}, dies=dies)
+        self.write(who, where, 0, "PATCH", "/api/users/profile", {"name": name}, dies=dies)
 
     @precondition(lambda self: self.redis_is_up)
     @rule()
@@ -172,19 +182,10 @@ class CachedEqualsUncached(RuleBasedStateMachine):
 
     @rule(who=WHO, where=WHERE, which=WHICH, lists=st.sets(st.sampled_from(LISTS), min_size=2, max_size=3))
     def read(self, who: int, where: int, which: int, lists: set[str]) -> None:
-        self.compare(who, where, which, lists)
+        self.compare(who, where, self.device(who, which), lists)
 
-    @invariant()
-    def what_was_touched_is_seen_by_both_who_may(self) -> None:
-        """Now, and stored by that for the next step: for whoever touched it, and in turn for each of the others."""
-        who, which = self.last
-        self.step += 1
-        for reader in {who, self.step % 3}:
-            self.compare(reader, self.step % 2, which, {LISTS[self.step % len(LISTS)]})
-        self.last = who, which
-
-    def compare(self, who: int, where: int, which: int, lists: set[str]) -> None:
-        for path in [*sorted(lists), "/api/users/profile", f"/api/devices/{self.device(who, which)}"]:
+    def compare(self, who: int, where: int, device: str, lists: set[str]) -> None:
+        for path in [*sorted(lists), "/api/users/profile", f"/api/devices/{device}"]:
             self.ask(who, 1 - where, "GET", path)  # the other process may store it
             status, cached, headers = self.ask(who, where, "GET", path)
             truth, fresh, fresh_headers = self.ask(who, where, "GET", path, **{"Cache-Control": "no-cache"})
@@ -214,7 +215,13 @@ def test_cached_equals_uncached(
         run_state_machine_as_test(
             CachedEqualsUncached,
             settings=hypothesis_settings(
-                max_examples=6, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+                max_examples=6,
+                stateful_step_count=12,
+                phases=[
+                    Phase.generate
+                ],  # to shrink what takes killed processes takes minutes, and seldom ends well
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
             ),
         )
     assert CachedEqualsUncached.told["HIT"] > 100 and CachedEqualsUncached.told["BYPASS"] > 10
