@@ -1,6 +1,6 @@
 """A family of refresh tokens against a model of it: whatever is presented, ended, changed or waited for, and when."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -9,10 +9,18 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
+from flask import Flask
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from devicehub.auth import credentials, revocation, sessions, standing
 from devicehub.auth import service as auth
@@ -24,7 +32,7 @@ from devicehub.auth.errors import (
     TokenStale,
 )
 from devicehub.auth.sessions import Grant
-from devicehub.core import clock
+from devicehub.core import clock, events
 from devicehub.core.actor import Actor
 from devicehub.core.paging import Page
 from tests.factories import PASSWORD
@@ -84,6 +92,11 @@ class RefreshFamilies(RuleBasedStateMachine):
     @property
     def living(self) -> list[Family]:
         return [family for family in self.families if family.lives(self.now)]
+
+    @initialize(agent=AGENTS)
+    def begin(self, agent: str) -> None:
+        """Or runs in which nobody ever signs in would only wait."""
+        self.sign_in(agent)
 
     @precondition(lambda self: len(self.families) < MOST)
     @rule(agent=AGENTS)
@@ -197,6 +210,9 @@ class RefreshFamilies(RuleBasedStateMachine):
         family.first_good = len(family.line)
         family.goes_on(grant, family.agent, self.now)
 
+    @precondition(
+        lambda self: self.living or len(self.families) == MOST
+    )  # for nobody too, but not again and again
     @rule()
     def log_out_everywhere(self) -> None:
         assert auth.log_out_everywhere(self.actor) == len(self.living)
@@ -236,12 +252,21 @@ class RefreshFamilies(RuleBasedStateMachine):
         )
 
 
-@pytest.mark.usefixtures("app")
+@pytest.fixture
+def unheard(app: Flask) -> Iterator[None]:
+    """Nobody hears of what happens: who is told of an end, and where it is written down, has tests of its own."""
+    before = list(events._sinks)
+    events.attach()
+    yield
+    events.attach(*before)
+
+
+@pytest.mark.usefixtures("unheard")
 def test_families_behave_like_their_model() -> None:
     with ThreadPoolExecutor(2) as RefreshFamilies.threads:
         run_state_machine_as_test(
             RefreshFamilies,
             settings=hypothesis_settings(
-                max_examples=40, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+                max_examples=48, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
             ),
         )

@@ -3,7 +3,10 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
+
+from apispec import APISpec
 
 from devicehub.extensions import api
 
@@ -110,17 +113,26 @@ def resolved(schema: dict[str, Any]) -> dict[str, Any]:
     """A schema, or the component it refers to."""
     if "$ref" not in schema:
         return schema
-    found: dict[str, Any] = api.spec.to_dict()["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    found: dict[str, Any] = document()["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     return found
+
+
+def document() -> dict[str, Any]:
+    """The document of the API, to be read and not to be changed."""
+    return _drawn(api.spec)
+
+
+@cache  # it takes as long as several requests, and is asked for at each
+def _drawn(spec: APISpec) -> dict[str, Any]:
+    drawn: dict[str, Any] = spec.to_dict()
+    return drawn
 
 
 def operations() -> Iterator[Operation]:
     """Every operation the document lists under `/api`."""
-    for path, item in api.spec.to_dict()["paths"].items():
+    for path, item in document()["paths"].items():
         shared = item.get("parameters", [])
         for method in ("get", "put", "post", "patch", "delete"):
             if method in item and path.startswith("/api/"):
-                document = item[method]
-                yield Operation(
-                    method.upper(), path, document | {"parameters": shared + document.get("parameters", [])}
-                )
+                own = item[method]
+                yield Operation(method.upper(), path, own | {"parameters": shared + own.get("parameters", [])})

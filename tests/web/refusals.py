@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 from jsonschema import Draft202012Validator, FormatChecker
 
-from devicehub.extensions import api
+from tests.web.operations import document
 
 
 def refused(answer: Any, status: int, code: str | None = None) -> dict[str, Any]:
@@ -14,7 +14,7 @@ def refused(answer: Any, status: int, code: str | None = None) -> dict[str, Any]
     assert answer.status_code == status, content[:500]
     assert answer.headers["Content-Type"] == "application/problem+json"
     problem: dict[str, Any] = orjson.loads(content)
-    schema = api.spec.to_dict()["components"]["schemas"]["Problem"]
+    schema = document()["components"]["schemas"]["Problem"]
     Draft202012Validator(schema, format_checker=FormatChecker()).validate(problem)
     assert problem["status"] == status
     assert code is None or problem["code"] == code, problem

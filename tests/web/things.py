@@ -34,6 +34,14 @@ def things_of(account: Account, operation: Operation) -> Ids:
     return made
 
 
+def among(made: Ids, account: Account, operation: Operation) -> Ids:
+    """What the path of an operation asks for, of what was made for all of them: nothing may have touched it since."""
+    return {
+        name: OTHERWISE[str(operation), name](account, made) if (str(operation), name) in OTHERWISE else made[name]
+        for name in operation.in_path
+    }
+
+
 def with_ids_of(account: Account, value: Any, name: str = "") -> Any:
     """A body in which every id is one of the account's own."""
     if isinstance(value, dict):
