@@ -157,7 +157,8 @@ def filled(db: Database[dict[str, Any]]) -> list[str]:
         return {"$unionWith": {"coll": name, "pipeline": first}}
 
     kept = (migrations.LEDGER, "leases")
-    looks = [look(name) for name in db.list_collection_names() if name not in kept]
+    there = db.list_collection_names(filter={"name": {"$not": {"$regex": "^system[.]"}}})
+    looks = [look(name) for name in there if name not in kept]
     return [found["name"] for found in db.aggregate([{"$documents": []}, *looks])]
 
 

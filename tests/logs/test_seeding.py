@@ -10,7 +10,6 @@ from click.testing import Result
 from flask.testing import FlaskClient
 
 from devicehub.core import mongo
-from devicehub.logs import seeding
 from devicehub.logs.models import DeviceDay
 from tests.factories import make_account, make_device
 from tests.logs.test_rollups import everything_is_counted_once
@@ -74,7 +73,7 @@ def test_a_past_whose_making_was_interrupted_is_counted_again(
             raise KeyboardInterrupt
         return document._get_collection()
 
-    monkeypatch.setattr(seeding, "_at_ease", interrupted)
+    monkeypatch.setattr(mongo, "at_ease", interrupted)
     owner = make_account().actor.organization_id
     assert typed("seed", "--devices=5", "--logs=200", "--days=3", f"--organization={owner}").exit_code != 0
     assert 0 < mongo.database()["logs"].count_documents({}) <= 200
