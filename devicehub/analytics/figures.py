@@ -25,10 +25,9 @@ Fleet = Counter[tuple[str, str, str]]
 def fleet(actor: Actor, conditions: Mapping[str, Any] | None = None) -> Fleet:
     """How many devices there are, of those that meet the conditions, of each type, status and presence."""
     by = ("type", "status", "presence")
-    grouped = (
-        Device.objects.visible_to(actor)
-        .filter(__raw__=dict(conditions or {}))
-        .aggregate([{"$group": {"_id": {name: f"${name}" for name in by}, "count": {"$sum": 1}}}])
+    chosen = {"$and": [seen_by(actor, Device), dict(conditions or {})]}
+    grouped = Device._get_collection().aggregate(
+        [{"$match": chosen}, {"$group": {"_id": {name: f"${name}" for name in by}, "count": {"$sum": 1}}}]
     )
     return Counter({tuple(row["_id"][name] for name in by): row["count"] for row in grouped})
 
@@ -80,7 +79,7 @@ def breakdown(actor: Actor, tallies: Mapping[str, Tally], total: float) -> list[
 
 def ranking(actor: Actor, tallies: Mapping[str, Tally], total: float) -> Iterator[Row]:
     """All devices that logged, who used most first; those that are no more have no name, and are left out."""
-    first = sorted(tallies, key=lambda one: (-rounded(tallies[one].sum), -tallies[one].count, one))
+    first = sorted(tallies, key=lambda one: (-tallies[one].sum, -tallies[one].count, one))
     for start in range(0, len(first), MOST_DEVICES):
         some = first[start : start + MOST_DEVICES]
         known = names(actor, some)

@@ -24,6 +24,7 @@ from devicehub.logs.models import USAGE, Day, DeviceDay, Hour, Log, Zone
 from devicehub.logs.rollups import Tally
 
 DAY = timedelta(days=1)
+DIGITS = 9
 MOST_AT_ONCE = 10_000  # rows in one answer of MongoDB's, whose first is of 101 otherwise
 Row = dict[str, Any]
 
@@ -84,7 +85,8 @@ def of_organization(actor: Actor, range_: Range, *, zones: Collection[str]) -> C
                 _add_quarters(found, range_, row, covered.days)
         for row in _logs(actor, covered.rest, session):
             _add_log(found, range_, row)
-    found.devices = {one: _settled(tally) for one, tally in found.devices.items() if tally.count}
+    if any(sign < 0 for signs in wanted for sign in signs.values()):
+        found.devices = {one: _settled(tally) for one, tally in found.devices.items() if tally.count}
     return found
 
 
@@ -154,8 +156,7 @@ def _add(found: Counted, row: Row, signs: Signs) -> None:
 
 def _settled(tally: Tally) -> Tally:
     """Without what is left, in the last digits, of values that were added and taken off again."""
-    if not tally.values:
-        tally.sum = 0.0
+    tally.sum = round(tally.sum, DIGITS) if tally.values else 0.0
     return tally
 
 
