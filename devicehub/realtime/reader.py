@@ -134,7 +134,7 @@ class Reader:
             moment = time.monotonic()
             if heard.kind != "message" or moment - rested_at > BURST_S:
                 self._rest()
-                rested_at = moment
+                rested_at = moment = time.monotonic()  # or nothing would be gathered while it takes long to send
             # A line that always has more to read never waits; under gevent everybody else would.
             if heard.kind == "idle":
                 breathed_at = moment
