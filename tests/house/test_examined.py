@@ -118,3 +118,12 @@ def test_analytics_reads_at_most_twice_the_documents_it_adds_up(
     found = [*examined(client, asked.format(**names))]
     assert found, "the profiler saw nothing"
     assert [each for each in found if each[0] > 2 * max(each[1], 1) + 2] == []
+
+
+@pytest.mark.actor()
+def test_a_fleet_is_counted_by_the_keys_of_an_index_alone(
+    client: FlaskClient, names: dict[str, str], profiled: Any
+) -> None:
+    assert client.get("/api/analytics/realtime").json["offlineDevices"] == 0
+    rows = list(mongo.database()["system.profile"].find({"command.aggregate": "devices"}))
+    assert [(row["docsExamined"], row["keysExamined"] // 3) for row in rows] == [(0, 1)]
