@@ -7,7 +7,7 @@ time only. Nobody is asked about twice in a round, however many connections they
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import orjson
@@ -110,16 +110,29 @@ def review_some(hub: Hub, number: int) -> None:
     for one in listeners(hub):
         if one.actor.token_ends_at is not None and one.actor.token_ends_at <= moment:
             one.end("token-expired", "token_expired")
+    # The hint comes a moment after what it tells of, and knows the reason: it has a round's time to come first.
+    review(hub, [one for one in listeners(hub) if one.actor in hub.suspects], "ended")
     due = [
         one
         for one in listeners(hub)
         if hash((one.actor.user_id, one.actor.session_id)) % PERIOD == number % PERIOD
     ]
-    review(hub, due, "ended")
+    hub.suspects.clear()
+    for actor, theirs, roles in _asked(hub, due):
+        if _has_lost(theirs, roles):
+            hub.suspects.add(actor)
+        else:
+            _adjust(actor, theirs, roles, "ended")
 
 
 def review(hub: Hub, concerned: Iterable[Listener], reason: str) -> None:
     """Ask once about each caller, and end or change what their connections have no right to any more."""
+    for actor, theirs, roles in _asked(hub, concerned):
+        _adjust(actor, theirs, roles, reason)
+
+
+def _asked(hub: Hub, concerned: Iterable[Listener]) -> Iterator[tuple[Actor, list[Listener], Mapping[str, Role]]]:
+    """Each caller, with their connections and their roles now: none if they are nobody any more."""
     by_actor: defaultdict[Actor, list[Listener]] = defaultdict(list)
     for one in concerned:
         by_actor[one.actor].append(one)
@@ -128,12 +141,16 @@ def review(hub: Hub, concerned: Iterable[Listener], reason: str) -> None:
             roles = hub.memberships(actor)
         except DeviceHubError as error:
             if error.status == 401:
-                _end(actor, theirs, reason)
+                yield actor, theirs, {}
         except Exception as error:
             if not mongo.is_outage(error):  # while nobody can tell, they stay
                 log.exception("realtime.review_failed")
         else:
-            _adjust(actor, theirs, roles, reason)
+            yield actor, theirs, roles
+
+
+def _has_lost(theirs: list[Listener], roles: Mapping[str, Role]) -> bool:
+    return any(one.actor.organization_id not in roles or one.organizations - roles.keys() for one in theirs)
 
 
 def _end(actor: Actor, theirs: list[Listener], reason: str) -> None:

@@ -67,6 +67,7 @@ class Hub:
         self.connections: dict[str, Connection] = {}
         self.returning: defaultdict[str, dict[str, Connection]] = defaultdict(dict)
         self.streams: defaultdict[str, set[Stream]] = defaultdict(set)
+        self.suspects: set[Actor] = set()  # found to have lost something, before they were told of it
         self.seats, self.census = Seats(redis), Census(redis, self.id)
         self.is_draining = False
 
