@@ -122,13 +122,17 @@ def talking(talk: Callable[[socket.socket], None]) -> Iterator[int]:
     """A server that does with each connection what a test says; its port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
+        def serve(connection: socket.socket) -> None:
+            with connection:
+                talk(connection)
+
         def accept() -> None:
             while True:
                 try:
                     connection, _ = listening.accept()
                 except OSError:
                     return
-                threading.Thread(target=talk, args=[connection], daemon=True).start()
+                threading.Thread(target=serve, args=[connection], daemon=True).start()
 
         threading.Thread(target=accept, daemon=True).start()
         yield listening.getsockname()[1]
