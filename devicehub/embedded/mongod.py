@@ -18,6 +18,8 @@ OPTIONS = (
     *("--wiredTigerCacheSizeGB", "0.25"),
     *("--oplogSize", "64"),
     *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+    # What somebody wrote who died in one keeps others from writing the same for so long, or half as long again.
+    *("--setParameter", "transactionLifetimeLimitSeconds=30"),
     "--nounixsocket",
     "--quiet",
 )

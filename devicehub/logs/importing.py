@@ -29,7 +29,7 @@ from devicehub.organizations import service as organizations
 
 GROUP = 500
 MOST_ERRORS = 1000
-PATIENCE_S = 30.0
+PATIENCE_S = 25.0
 _NAMES = {"deviceId": "id", "device_id": "id", "serialNumber": "serial", "serial_number": "serial"}
 
 Row = dict[str, Any]

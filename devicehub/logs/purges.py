@@ -15,7 +15,7 @@ from devicehub.logs import rebuilding, rollups, updates
 from devicehub.logs.models import Day, DeviceDay, Hour, Import, ImportPart, Log, Zone
 
 BATCH = 2000
-PATIENCE_S = 30.0
+PATIENCE_S = 25.0
 
 # By the name a receipt counts them under; the logs last, for they are what the others are counted from.
 _BY_TIME: Mapping[str, type[Document]] = {

@@ -20,7 +20,7 @@ from devicehub.logs.models import Day, DeviceDay, Hour, Log, Zone
 from devicehub.logs.rollups import Leaves, Series, Tally
 
 DAY = timedelta(days=1)
-PATIENCE_S = 50.0  # MongoDB ends a transaction after 60
+PATIENCE_S = 25.0  # MongoDB ends a transaction after 30, or after 60 where nobody has told it
 UTC = ZoneInfo("UTC")
 
 Row = dict[str, Any]

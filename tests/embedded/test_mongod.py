@@ -70,6 +70,12 @@ def test_it_is_small_in_memory_and_yet_a_thousand_transactions_may_be_open(start
     assert memory.rss - memory.shared < 50 << 20
 
 
+def test_a_transaction_that_nobody_ends_any_more_is_ended_soon(start: Start, tmp_path: Path) -> None:
+    with database(start(tmp_path, free_port())) as db:
+        told = db.client.admin.command({"getParameter": 1, "transactionLifetimeLimitSeconds": 1})
+    assert told["transactionLifetimeLimitSeconds"] == 30
+
+
 def test_data_and_address_survive_a_restart(start: Start, tmp_path: Path) -> None:
     first = start(tmp_path, free_port())
     with database(first) as db:
