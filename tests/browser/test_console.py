@@ -14,6 +14,7 @@ from rq.results import Result
 from rq.serializers import JSONSerializer
 
 from devicehub.core import running
+from tests.conftest import wait_until
 
 PASSWORD = "correct horse battery"
 ENTRY = "devicehub.jobs.work.run"
@@ -117,8 +118,8 @@ def test_what_failed_is_told_as_it_is_and_goes_back_into_the_queue(page: Page, a
     page.get_by_role("link", name=entry.id).click()
     expect(page.locator("pre.exc_info")).to_have_text("in <module>\n<b>boom</b>")
     page.get_by_role("button", name="Requeue").click()
+    wait_until(lambda: queue.get_job_ids() == [entry.id], what="it to be back in the queue")
     expect(page.locator("#job-data")).to_contain_text("queued")
-    assert queue.get_job_ids() == [entry.id]
 
 
 def test_whoever_is_signed_in_on_the_live_page_need_not_do_it_again(page: Page, admin: str) -> None:
