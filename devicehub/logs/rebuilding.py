@@ -133,11 +133,12 @@ def _days_of_week(organization_id: ObjectId, day: datetime, zone: str) -> Row:
 def _count_again(session: ClientSession, organization_id: ObjectId, day: datetime, leaves: Leaves) -> None:
     """Replace all that was counted of a day of UTC, and of the days of the other zone that it has a part in."""
     span = {"organization_id": organization_id, "at": {"$gte": day, "$lt": day + DAY}}
+    counted = updates.of(leaves, {})
     for document in (Hour, DeviceDay):
         collection = document._get_collection()
         collection.delete_many(span, session=session)
-        if counted := updates.of(leaves, {})[document]:
-            collection.bulk_write(counted, ordered=False, session=session)
+        if counted[document]:
+            collection.bulk_write(counted[document], ordered=False, session=session)
     _replace_day(session, organization_id, day, "UTC", leaves)
     (_, *others) = _days(session, organization_id, day)
     for start, zone in others:

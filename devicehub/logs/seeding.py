@@ -144,9 +144,8 @@ def _write(rows: list[Row], counted: Documents) -> int:
     _add(mongo.at_ease(Day), Day, counted[Day])
     for start in range(0, len(rows), BATCH_OF_LOGS):
         mongo.at_ease(Log).insert_many(rows[start : start + BATCH_OF_LOGS], ordered=False)
-    mongo.at_ease(DeviceDay).insert_many(
-        counted[DeviceDay], ordered=False
-    )  # nobody else counts days of new devices
+    # Nobody else counts days of new devices.
+    mongo.at_ease(DeviceDay).insert_many(counted[DeviceDay], ordered=False)
     _add(Hour._get_collection(), Hour, counted[Hour])
     return len(rows)
 
