@@ -21,6 +21,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import settings
 from pymongo import MongoClient
+from pymongo.collection import Collection
 from pymongo.database import Database
 
 from devicehub import cli
@@ -169,6 +170,22 @@ def holding(duty: str, holder: str) -> Iterator[None]:
     db[leases.COLLECTION].update_one({"_id": duty}, {"$set": {"holder": holder, "until": until}}, upsert=True)
     yield
     leases.release(db, duty, holder)
+
+
+@contextmanager
+def profiling() -> Iterator[Collection[dict[str, Any]]]:
+    """Have MongoDB write down every operation of this block."""
+    db = mongo.database()
+    # What was under way when the last such block ended has been written down after it.
+    db.drop_collection("system.profile")
+    # Of its own accord it keeps the last few only.
+    profile = db.create_collection("system.profile", capped=True, size=64 << 20)
+    db.command("profile", 2)
+    try:
+        yield profile
+    finally:
+        db.command("profile", 0)
+        db.drop_collection("system.profile")
 
 
 @pytest.fixture

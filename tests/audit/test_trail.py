@@ -7,11 +7,10 @@ import pytest
 from flask.testing import FlaskClient
 
 from devicehub.audit import trail as audited
-from devicehub.core import mongo
 from devicehub.core.actor import Actor
 from devicehub.core.events import emit
 from tests.audit.conftest import Trail
-from tests.conftest import ROOT
+from tests.conftest import ROOT, profiling
 from tests.factories import PASSWORD, Account, make_device
 
 FACTS = {
@@ -98,14 +97,9 @@ def test_a_batch_is_recorded_device_by_device_in_one_write(
     client: FlaskClient, account: Account, trail: Any
 ) -> None:
     batch = [{"name": f"Sensor {number}", "type": "sensor"} for number in range(100)]
-    db = mongo.database()
-    db.command("profile", 2)
-    try:
+    with profiling() as profile:
         made = client.post("/api/devices/batch", json={"devices": batch}).json
-        writes = list(db["system.profile"].find({"op": "insert", "ns": f"{db.name}.audit_entries"}))
-    finally:
-        db.command("profile", 0)
-        db.drop_collection("system.profile")
+        writes = list(profile.find({"op": "insert", "ns": f"{profile.database.name}.audit_entries"}))
     assert [row["target"] for row in trail(account.actor, "device.created")] == [
         item["device"]["id"] for item in made["items"]
     ]

@@ -125,5 +125,5 @@ def test_a_fleet_is_counted_by_the_keys_of_an_index_alone(
     client: FlaskClient, names: dict[str, str], profiled: Any
 ) -> None:
     assert client.get("/api/analytics/realtime").json["offlineDevices"] == 0
-    rows = list(mongo.database()["system.profile"].find({"command.aggregate": "devices"}))
+    rows = list(profiled.find({"command.aggregate": "devices"}))
     assert [(row["docsExamined"], row["keysExamined"] // 3) for row in rows] == [(0, 1)]

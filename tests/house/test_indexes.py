@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from bson import ObjectId
 from flask.testing import FlaskClient
+from pymongo.collection import Collection
 
 from devicehub.auth import api_keys, resets, revocation, sessions, uses
-from devicehub.core import clock, mongo
+from devicehub.core import clock
 from devicehub.core.actor import SYSTEM, Actor
 from devicehub.devices import keys as device_keys
 from devicehub.devices import purges, sweeper
@@ -30,6 +31,7 @@ from devicehub.reports import service as reports
 from devicehub.webhooks import claims, draining
 from devicehub.webhooks import deliveries as webhook_deliveries
 from devicehub.webhooks import purges as webhook_purges
+from tests.conftest import profiling
 from tests.factories import (
     PASSWORD,
     bearing,
@@ -83,22 +85,16 @@ NDJSON = "application/x-ndjson"
 
 
 @pytest.fixture
-def profiled(client: FlaskClient) -> Iterator[list[dict[str, Any]]]:
-    db, seen = mongo.database(), []
-    db.create_collection(
-        "system.profile", capped=True, size=64 << 20
-    )  # of its own accord it keeps the last few only
-    db.command("profile", 2)
-    yield seen
-    db.command("profile", 0)
-    db.drop_collection("system.profile")
+def profiled(client: FlaskClient) -> Iterator[Collection[dict[str, Any]]]:
+    with profiling() as profile:
+        yield profile
 
 
 @pytest.mark.actor(platform_admin=True)
 def test_every_query_is_served_by_an_index(client: FlaskClient, account: Any, profiled: Any) -> None:
     use_everything(client, account)
     plans: dict[str, set[str]] = {}
-    for row in mongo.database()["system.profile"].find({"op": {"$in": ["query", "update", "remove", "command"]}}):
+    for row in profiled.find({"op": {"$in": ["query", "update", "remove", "command"]}}):
         collection = row["ns"].partition(".")[2]
         if collection in OURS and "planSummary" in row:
             plans.setdefault(collection, set()).add(row["planSummary"])
