@@ -57,19 +57,23 @@ def make_account(
     platform_admin: bool = False,
 ) -> Account:
     """A new person, signed in; with another role than owner, or a given organization, as a member of that."""
-    email = f"person{next(_numbers)}@example.com"
-    made = auth.sign_up(name=name, email=email, password=PASSWORD)
-    platform_role = "admin" if platform_admin else made.user.role
-    User.objects(id=made.user.id).update_one(set__role=platform_role, set__first_sign_in_at=clock.now())
+    made = _signed_up(name)
+    if platform_admin:
+        made.user.role = "admin"
+    User.objects(id=made.user.id).update_one(set__role=made.user.role, set__first_sign_in_at=clock.now())
     if role != "owner" and organization_id is None:
-        organization_id = make_account().actor.organization_id
+        organization_id = str(_signed_up(name).organization.id)
     if organization_id is not None:
         Organization.objects(id=made.organization.id).delete()
         member = Member(user_id=made.user.id, role=role, joined_at=clock.now())
         Organization.objects(id=ObjectId(organization_id)).update_one(push__members=member)
         standing.forget_user(str(made.user.id))
     # Past the proof of the password, which would be a third of the work: thousands are made.
-    return _signed(email, sessions.open_session(made.user, ip="127.0.0.1", user_agent="tests"))
+    return _signed(made.user.email, sessions.open_session(made.user, ip="127.0.0.1", user_agent="tests"))
+
+
+def _signed_up(name: str) -> auth.SignUp:
+    return auth.sign_up(name=name, email=f"person{next(_numbers)}@example.com", password=PASSWORD)
 
 
 def join(account: Account, organization_id: str, *, role: Role) -> None:
@@ -164,6 +168,8 @@ def log_in(email: str) -> Account:
 
 
 def _signed(email: str, grant: sessions.Grant) -> Account:
+    # Asked for, and not put together from the grant: from here on Redis remembers them, and what ends them is seen
+    # to end that too.
     with app.app_context():
         token = identity.mint(grant)
         return Account(email, identity.authenticate(token), token, grant.refresh_token)
