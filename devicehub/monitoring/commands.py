@@ -8,8 +8,8 @@ import click
 from flask import Flask
 
 from devicehub.core.config import Settings
-from devicehub.extensions import api
 from devicehub.monitoring.postman import collection
+from devicehub.web import openapi
 
 # What the API is like depends on none of them, and nothing is connected to.
 _ANY_SETTINGS = Settings.model_construct(
@@ -23,7 +23,7 @@ _ANY_SETTINGS = Settings.model_construct(
 def postman(create_app: Callable[[Settings], Flask], file: TextIO) -> None:
     """Write this version's Postman collection to FILE."""
     create_app(_ANY_SETTINGS)
-    json.dump(collection(api.spec.to_dict()), file, indent=2, ensure_ascii=False)
+    json.dump(collection(openapi.spec().to_dict()), file, indent=2, ensure_ascii=False)
     file.write("\n")
 
 

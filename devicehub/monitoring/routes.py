@@ -9,9 +9,9 @@ from flask import Blueprint as FlaskBlueprint
 from flask import Response, render_template
 from flask.views import MethodView
 
-from devicehub.extensions import api
 from devicehub.monitoring import schemas
 from devicehub.monitoring import service as monitoring
+from devicehub.web import openapi
 from devicehub.web.blueprint import Blueprint
 from devicehub.web.responses import PAGE_POLICY, json_response, static_file
 
@@ -57,7 +57,7 @@ class Ready(MethodView):
 
 @pages.get("/openapi.json")
 def openapi_document() -> Response:
-    return Response(_written(api.spec), content_type="application/json")
+    return Response(_written(openapi.spec()), content_type="application/json")
 
 
 @lru_cache(1)

@@ -1,7 +1,7 @@
 """Our Blueprint: its guard demands an identity and writes what it demands into the OpenAPI document."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from flask import request
@@ -25,6 +25,10 @@ class Blueprint(SmorestBlueprint):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._prepare_doc_cbks.append(openapi.document)
+
+    def register_views_in_doc(self, *args: Any, **kwargs: Any) -> None:
+        """Leave it until the document is read; called by flask-smorest for each blueprint."""
+        openapi.tell_later(partial(super().register_views_in_doc, *args, **kwargs))
 
     @staticmethod
     def guard(

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from devicehub.extensions import api
+from devicehub.web import openapi
 from devicehub.web.guards import Guard, guard_of
 
 Json = dict[str, Any]
@@ -24,7 +24,7 @@ PROBLEM = "application/problem+json"
 
 @pytest.fixture
 def document(app: Flask) -> Json:
-    whole: Json = json.loads(json.dumps(api.spec.to_dict()))
+    whole: Json = json.loads(json.dumps(openapi.spec().to_dict()))
     return whole
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from devicehub.extensions import api
 from devicehub.monitoring.postman import METHODS, Unfit, collection
+from devicehub.web import openapi
 from tests.conftest import ROOT
 
 KEPT = ROOT / "postman/devicehub.postman_collection.json"
@@ -21,7 +21,7 @@ Json = dict[str, Any]
 @pytest.fixture
 def document(app: Flask) -> Json:
     """The OpenAPI document, the test's own to change."""
-    copy: Json = json.loads(json.dumps(api.spec.to_dict()))
+    copy: Json = json.loads(json.dumps(openapi.spec().to_dict()))
     return copy
 
 

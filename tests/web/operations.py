@@ -8,7 +8,7 @@ from typing import Any
 
 from apispec import APISpec
 
-from devicehub.extensions import api
+from devicehub.web import openapi
 
 UNKNOWN = "65f0a1b2c3d4e5f6a7b8c9d2"
 
@@ -119,7 +119,7 @@ def resolved(schema: dict[str, Any]) -> dict[str, Any]:
 
 def document() -> dict[str, Any]:
     """The document of the API, to be read and not to be changed."""
-    return _drawn(api.spec)
+    return _drawn(openapi.spec())
 
 
 @cache  # it takes as long as several requests, and is asked for at each

@@ -13,6 +13,7 @@ from marshmallow import ValidationError, fields
 
 from devicehub.core.errors import MalformedRequest
 from devicehub.extensions import api
+from devicehub.web import openapi
 from devicehub.web.fields import Flag, JsonObject, Text, Timestamp, Whole
 from devicehub.web.parsing import parse_json
 
@@ -40,7 +41,7 @@ def takes(field: fields.Field[Any], value: Any) -> bool:
 
 def told(field: fields.Field[Any]) -> Callable[[Any], bool]:
     """Whether the schema of the field says that it takes a value."""
-    components = api.spec.to_dict()["components"]
+    components = openapi.spec().to_dict()["components"]
     schema = {"allOf": [api.ma_plugin.converter.field2property(field)], "components": components}
     return jsonschema_rs.Draft202012Validator(schema, validate_formats=True).is_valid
 
