@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import pymongo
 import pytest
 from bson import ObjectId
 from flask.testing import FlaskClient
@@ -47,7 +48,8 @@ def many(account: Account, device: Any) -> None:
             }
             for n in range(first, first + 2000)
         ]
-        mongo.database()["logs"].insert_many(rows)
+        with pymongo.timeout(60):  # a busy machine is no outage
+            mongo.database()["logs"].insert_many(rows)
 
 
 def is_written(export: dict[str, Any], attempt: int = 1) -> None:
