@@ -86,7 +86,10 @@ class Servers:
 
     def restart_mongod(self) -> None:
         """Start it again; after a kill its collections do not know how many documents they hold until validated."""
+        was_killed = self.mongod.child.exit_code() != 0
         self.mongod = start_mongod(self.folder / "mongo", port=_port(self.mongod.url))
+        if not was_killed:
+            return
         with MongoClient[dict[str, Any]](self.mongod.url) as client:
             db = client.get_default_database()
             for name in db.list_collection_names():
@@ -283,16 +286,19 @@ class LiveServer:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(30)
 
     def kill(self) -> None:
         self.process.kill()
         self.process.wait(10)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def serve(settings: Settings, _application: Flask) -> Iterator[Callable[..., LiveServer]]:
-    """Start api processes on the same databases: `serve(GENERAL_RATE_LIMIT="5")`; they end with the session."""
+    """Start api processes on the same databases: `serve(GENERAL_RATE_LIMIT="5")`; they end with the module.
+
+    Each has its duties, day and night: what is left running costs whoever comes after.
+    """
     started: list[LiveServer] = []
 
     def start(**environment: str) -> LiveServer:
@@ -309,9 +315,11 @@ def serve(settings: Settings, _application: Flask) -> Iterator[Callable[..., Liv
 
 
 @pytest.fixture(scope="session")
-def live_server(serve: Callable[..., LiveServer]) -> LiveServer:
+def live_server(settings: Settings, _application: Flask) -> Iterator[LiveServer]:
     """One api process for the whole session."""
-    return serve()
+    server = start_server(settings, {})
+    yield server
+    server.stop()
 
 
 def start_server(settings: Settings, environment: dict[str, str]) -> LiveServer:
