@@ -85,15 +85,18 @@ class Servers:
         self.redis = start_redis(self.folder / "redis", port=_port(self.redis.url))
 
     def restart_mongod(self) -> None:
-        """Start it again; after a kill its collections do not know how many documents they hold until validated."""
-        was_killed = self.mongod.child.exit_code() != 0
+        """Start it again; after a kill its collections do not know how many documents they hold until validated.
+
+        One that holds none goes on believing what it does, unless it holds one while it is validated.
+        """
         self.mongod = start_mongod(self.folder / "mongo", port=_port(self.mongod.url))
-        if not was_killed:
-            return
         with MongoClient[dict[str, Any]](self.mongod.url) as client:
             db = client.get_default_database()
             for name in db.list_collection_names():
+                astray = db[name].estimated_document_count() > 0 and db[name].find_one() is None
+                lent = [db[name].insert_one({}).inserted_id] if astray else []
                 db.validate_collection(name)
+                db[name].delete_many({"_id": {"$in": lent}})
 
 
 def _port(url: str) -> int:
