@@ -86,12 +86,18 @@ class Servers:
         self.redis = start_redis(self.folder / "redis", port=_port(self.redis.url))
 
     def restart_mongod(self) -> None:
-        """Start it again; after a kill its collections do not know how many documents they hold until validated."""
+        """Start it again; after a kill its collections do not know how many documents they hold until validated.
+
+        One that holds none goes on believing what it does, unless it holds one while it is validated.
+        """
         self.mongod = start_mongod(self.folder / "mongo", port=_port(self.mongod.url))
         with MongoClient[dict[str, Any]](self.mongod.url) as client:
             db = client.get_default_database()
             for name in db.list_collection_names():
+                astray = db[name].estimated_document_count() > 0 and db[name].find_one() is None
+                lent = [db[name].insert_one({}).inserted_id] if astray else []
                 db.validate_collection(name)
+                db[name].delete_many({"_id": {"$in": lent}})
 
 
 def _port(url: str) -> int:
@@ -300,16 +306,19 @@ class LiveServer:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(30)
 
     def kill(self) -> None:
         self.process.kill()
         self.process.wait(10)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def serve(settings: Settings, _application: Flask) -> Iterator[Callable[..., LiveServer]]:
-    """Start api processes on the same databases: `serve(GENERAL_RATE_LIMIT="5")`; they end with the session."""
+    """Start api processes on the same databases: `serve(GENERAL_RATE_LIMIT="5")`; they end with the module.
+
+    Each has its duties, day and night: what is left running costs whoever comes after.
+    """
     started: list[LiveServer] = []
 
     def start(**environment: str) -> LiveServer:
@@ -326,9 +335,11 @@ def serve(settings: Settings, _application: Flask) -> Iterator[Callable[..., Liv
 
 
 @pytest.fixture(scope="session")
-def live_server(serve: Callable[..., LiveServer]) -> LiveServer:
+def live_server(settings: Settings, _application: Flask) -> Iterator[LiveServer]:
     """One api process for the whole session."""
-    return serve()
+    server = start_server(settings, {})
+    yield server
+    server.stop()
 
 
 def start_server(settings: Settings, environment: dict[str, str]) -> LiveServer:

@@ -15,7 +15,7 @@ from typing import IO
 
 import psutil
 
-from devicehub.embedded import bound, reaper
+from devicehub.embedded import bound, ports, reaper
 from devicehub.embedded.errors import FolderInUse
 
 POLL_S = 0.01
@@ -104,7 +104,12 @@ class Child:
         return self._process is not None and self._process.poll() is None
 
     def listens_on(self, port: int) -> bool:
-        """Whether this very process serves `port`, which no answer from the port could tell."""
+        """Whether this very process serves `port`, which no answer from the port could tell.
+
+        Whose a port is takes a look at every connection of the machine; while it is nobody's, that is not asked.
+        """
+        if not ports.is_served(port):
+            return False
         try:
             sockets = psutil.Process(self.pid).net_connections(kind="tcp")
         except psutil.Error:

@@ -8,6 +8,8 @@ from devicehub.embedded.errors import PortBusy
 
 LOOPBACK = "127.0.0.1"
 TRIES = 200
+# On the loopback there is an answer at once, or a queue that is full.
+CALL_S = 1.0
 
 
 def listen(port: int, host: str = LOOPBACK) -> socket.socket:
@@ -40,6 +42,13 @@ def is_free(port: int) -> bool:
     except PortBusy:
         return False
     return True
+
+
+def is_served(port: int) -> bool:
+    """Whether somebody listens on `port` now: asked without taking it, as `is_free` does, from who is about to."""
+    with socket.socket() as caller:
+        caller.settimeout(CALL_S)
+        return caller.connect_ex((LOOPBACK, port)) == 0
 
 
 def free_from(port: int) -> Iterator[int]:

@@ -1,7 +1,5 @@
 """Many devices at once, and processes that are killed among them: nothing acknowledged is lost, all is told once."""
 
-import multiprocessing
-import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,38 +10,25 @@ import httpx
 import orjson
 import pytest
 
-from devicehub.app import create_app
-from devicehub.core import mongo, redis
+from devicehub.core import redis
 from devicehub.core.actor import Actor
 from devicehub.core.config import Settings
-from devicehub.devices import heartbeats, states, sweeper
+from devicehub.devices import heartbeats
 from devicehub.devices.models import Device, PresenceChange
 from tests.conftest import LiveServer, Servers, holding, wait_until
+from tests.core.victims import at_hand
+from tests.devices.victims import FLEET, sweep_and_die
 from tests.factories import make_account, make_device
 
 pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.xdist_group("outage")]
-FLEET = 60
+Die = Callable[..., int]
 
 
-def sweep_and_die(settings: dict[str, Any], holder: str, where: str) -> None:
-    """Do the sweeper's duty in a process of our own, and kill ourselves in the second of several batches.
-
-    All fall silent only here: a round that another process was in when it lost the duty would find them first.
-    """
-    create_app(Settings(_env_file=None, **settings))
-    sweeper.BATCH = FLEET // 3
-    rounds, act = iter(range(1, 100)), getattr(states, where)
-
-    def act_or_die(*args: Any) -> Any:
-        if next(rounds) == 2:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return act(*args)
-
-    setattr(states, where, act_or_die)
-    silence(seconds=8)
-    duty = sweeper.duty()
-    duty._holder = holder
-    duty.step()
+@pytest.fixture(scope="module")
+def die(settings: Settings) -> Iterator[Die]:
+    """Let a process be killed while it sweeps; see tests/core/victims.py."""
+    with at_hand(settings.model_dump()) as killed:
+        yield killed
 
 
 @pytest.fixture
@@ -52,12 +37,6 @@ def fleet(app: Any) -> tuple[Actor, list[str]]:
     ids = [make_device(actor, heartbeat_interval=5)["id"] for _ in range(FLEET)]
     heartbeats.beat_all(actor, [(device_id, {}) for device_id in ids])
     return actor, ids
-
-
-def silence(*, seconds: float) -> None:
-    """Everyone's last sign of life was so long ago."""
-    earlier = {name: {"$subtract": [f"${name}", round(seconds * 1000)]} for name in ("last_active_at", "due_at")}
-    Device._get_collection().update_many({}, [{"$set": earlier}])
 
 
 def late() -> int:
@@ -72,19 +51,15 @@ def told(actor: Actor) -> Counter[str]:
 
 
 @pytest.fixture
-def victim(settings: Settings, live_server: LiveServer) -> Iterator[Callable[[str], None]]:
+def victim(die: Die, live_server: LiveServer) -> Iterator[Callable[[str], None]]:
     """Have everyone fall silent and the sweeper's process killed at one of its steps, while others stand by."""
     holder = "the victim"
 
-    def die(where: str) -> None:
-        args = (settings.model_dump(), holder, where)
-        process = multiprocessing.get_context("spawn").Process(target=sweep_and_die, args=args)
-        process.start()
-        process.join(30)
-        assert process.exitcode == -signal.SIGKILL
+    def sweep(where: str) -> None:
+        assert die(sweep_and_die, holder, where) == -signal.SIGKILL
 
     with holding("presence", holder):
-        yield die
+        yield sweep
 
 
 @pytest.mark.parametrize("where", ["write", "record", "settle"])
@@ -141,8 +116,6 @@ def test_no_acknowledged_beat_is_missing_when_mongodb_is_killed_under_load(
                 list(callers.map(beat_until_refused, ids))
         finally:
             servers.restart_mongod()
-            for name in mongo.database().list_collection_names():
-                mongo.database().command("validate", name)
         wait_until(lambda: http.get("/health/ready").status_code == 200)
         answer = http.post(f"/api/devices/{ids[0]}/heartbeat", json={}, headers=ada.headers)
         assert answer.status_code == 200

@@ -10,6 +10,8 @@ import pytest
 from tests.conftest import ROOT, LiveServer
 from tests.factories import make_account, make_device
 
+# Its two processes are started once, in one of the parallel workers.
+pytestmark = pytest.mark.xdist_group("deployment")
 HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
 
 

@@ -14,6 +14,9 @@ import pytest
 from devicehub.core.config import Settings
 from tests.conftest import NO_LIMITS, ROOT, LiveServer, empty
 
+# It is typed in once, in one of the parallel workers.
+pytestmark = pytest.mark.xdist_group("quickstart")
+
 
 def printed() -> str:
     """Every line a reader is told to type, in order."""

@@ -1,15 +1,12 @@
-"""Small programs for the supervisor to run: `python -m tests.embedded.standin NAME ...`."""
+"""Small programs for the supervisor to run: `python -m tests.embedded.standin NAME ...`.
 
-import json
+Some hundred of them are started, and each imports no more than what it is.
+"""
+
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-from devicehub.embedded import launch
 
 
 def command(name: str, *arguments: object) -> tuple[str, ...]:
@@ -18,46 +15,22 @@ def command(name: str, *arguments: object) -> tuple[str, ...]:
 
 def run(api: str = "api", worker: str = "worker", patience: str = "30") -> None:
     """What `python -m devicehub` does, with other programs for the api and the worker."""
+    from devicehub.embedded import launch
+
     programs = launch.Programs(api=lambda fd: command(api, fd), worker=lambda: command(worker))
     sys.exit(launch.main(programs, healthy_within=float(patience)))
 
 
-class Answers(BaseHTTPRequestHandler):
-    health = "healthy"
+def api(fd: str, health: str = "healthy") -> None:
+    """Answers on an inherited socket until it is told to stop."""
+    from tests.embedded import answers
 
-    def do_GET(self) -> None:
-        queue = "active" if self.health == "healthy" else "inactive"
-        dependencies = {"mongodb": "connected", "redis": "connected", "queue": queue}
-        body = {"status": self.health, "dependencies": dependencies, "environment": dict(os.environ)}
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(json.dumps(body).encode())
-        if self.path == "/stream":
-            self.wfile.flush()
-            threading.Event().wait()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class Server(ThreadingHTTPServer):
-    def handle_error(self, *_: object) -> None:
-        """Who asked has hung up; the supervisor's output is no place to say so."""
-
-
-def api(fd: str) -> None:
-    """Answers on an inherited socket until it is told to stop, whoever still listens to its stream."""
-    server = Server(("", 0), Answers, bind_and_activate=False)
-    server.socket.close()
-    server.socket = socket.socket(fileno=int(fd))
-    server.daemon_threads = True
-    server.serve_forever()
+    answers.serve(int(fd), health)
 
 
 def sick(fd: str) -> None:
     """An api whose health never comes."""
-    Answers.health = "degraded"
-    api(fd)
+    api(fd, "degraded")
 
 
 def lingering(fd: str) -> None:

@@ -46,3 +46,11 @@ def test_remembering_replaces_what_was_there(tmp_path: Path) -> None:
 
     assert ports.remembered(tmp_path / "port") == 2
     assert [file.name for file in tmp_path.iterdir()] == ["port"]
+
+
+def test_to_ask_who_serves_a_port_takes_it_from_nobody() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        assert ports.is_served(port)
+    assert not ports.is_served(port)
+    assert ports.is_free(port)

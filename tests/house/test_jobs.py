@@ -15,6 +15,8 @@ from devicehub import reactions
 from devicehub.features import FEATURES
 from tests.conftest import ROOT
 
+# It asks a process of its own, once.
+pytestmark = pytest.mark.xdist_group("jobs of the house")
 SOURCES = sorted((ROOT / "devicehub").rglob("*.py"))
 # A process of its own: in ours, tests declare jobs too.
 PROGRAM = """

@@ -1,11 +1,10 @@
-"""Jobs that do a little and leave a trace in MongoDB; also a worker that knows them: `python -m tests.jobs.deeds`."""
+"""Jobs that do a little and leave a trace in MongoDB."""
 
 import os
 import signal
 import time
 from typing import Any
 
-import worker
 from devicehub.core import mongo
 from devicehub.core.errors import NotFound
 from devicehub.jobs.registry import Context, job
@@ -80,8 +79,3 @@ def declare() -> None:
         job(f"tests.{work.__name__}")(work)
     job("tests.sleep")(sleep)
     job("tests.be_deaf", timeout_s=0.5)(be_deaf)
-
-
-if __name__ == "__main__":
-    declare()
-    worker.main()

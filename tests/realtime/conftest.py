@@ -1,10 +1,11 @@
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import pytest
 
 from devicehub.core import redis
+from devicehub.core.config import Settings
 from devicehub.realtime.log import Entry, EventLog
-from tests.conftest import LiveServer, wait_until
+from tests.conftest import LiveServer, start_server, wait_until
 from tests.factories import make_account
 from tests.realtime.clients import socket_of
 
@@ -31,9 +32,11 @@ def _heard(request: pytest.FixtureRequest, app: object) -> None:
 
 
 @pytest.fixture(scope="session")
-def pair(live_server: LiveServer, serve: Callable[..., LiveServer]) -> tuple[LiveServer, LiveServer]:
-    """Two api processes on the same databases."""
-    return live_server, serve()
+def pair(live_server: LiveServer, settings: Settings) -> Iterator[tuple[LiveServer, LiveServer]]:
+    """Two api processes on the same databases; the second for all who are in the group "pair", and only for them."""
+    second = start_server(settings, {})
+    yield live_server, second
+    second.stop()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.factories import Account, join, log_in, make_account, make_device
 from tests.realtime.clients import Socket, Stream, socket_of, stream_of
 from tests.realtime.conftest import hears_again
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.xdist_group("pair")]
 
 # What is promised.
 WITHIN_S = 5

@@ -15,7 +15,7 @@ from tests.conftest import LiveServer, Servers, wait_until
 from tests.factories import Account, make_account, make_device
 from tests.realtime.clients import Socket, Stream, slow_socket, socket_of, stream_of, tell_much
 
-pytestmark = pytest.mark.usefixtures("app")
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.xdist_group("pair")]
 
 Pair = tuple[LiveServer, LiveServer]
 Listener = Socket | Stream

@@ -325,6 +325,7 @@ def publishing() -> Iterator[Callable[[Actor], Callable[[], int]]]:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.xdist_group("pair")
 @pytest.mark.parametrize("live", [live_as_socket, live_as_stream], ids=["socket", "stream"])
 def test_cut_off_at_random_between_two_processes_nothing_is_missed_and_nothing_heard_twice(
     pair: tuple[LiveServer, LiveServer],

@@ -182,6 +182,7 @@ def test_counts_are_for_admins(
     assert client_of(make_account(role=role)).get(STATS).json["code"] == "INSUFFICIENT_ROLE"
 
 
+@pytest.mark.xdist_group("pair")
 def test_an_admin_sees_their_organizations_connections_in_all_processes(
     pair: tuple[LiveServer, LiveServer], client_of: Callable[[Account], FlaskClient]
 ) -> None:
