@@ -134,13 +134,14 @@ class RefreshFamilies(RuleBasedStateMachine):
             family.is_ended = True
 
     @precondition(lambda self: self.living)
-    @rule(which=WHICH, wait=st.sampled_from(WAITS[:2]), how_old=st.integers(1, 2), agent=AGENTS)
-    def come_late(self, which: int, wait: timedelta, how_old: int, agent: str) -> None:
+    @rule(which=WHICH, wait=st.sampled_from(WAITS[:2]), how_old=st.integers(1, 2), agent=st.none() | AGENTS)
+    def come_late(self, which: int, wait: timedelta, how_old: int, agent: str | None) -> None:
         """Who may be a second tab, about as late as that may be: chance alone seldom comes to it."""
         family = self.living[which % len(self.living)]
-        self.present(family, 0, family.agent)
+        for _ in range(how_old):
+            self.present(family, 0, family.agent)
         self.wait(wait)
-        self.present(family, how_old, agent)
+        self.present(family, how_old, agent or family.agent)
 
     @staticmethod
     def refused(error: type[Exception], ask: Callable[[], Any]) -> None:
@@ -229,7 +230,7 @@ class RefreshFamilies(RuleBasedStateMachine):
         for family in self.living:
             family.is_ended = True
 
-    @rule(wait=st.sampled_from(WAITS))
+    @rule(wait=st.sampled_from([*WAITS, WAITS[-1]]))  # the longest twice: it alone ends what nobody uses
     def wait(self, wait: timedelta) -> None:
         self.moves.enter_context(clock.moved(wait))
         self.now += wait
@@ -276,6 +277,6 @@ def test_families_behave_like_their_model() -> None:
         run_state_machine_as_test(
             RefreshFamilies,
             settings=hypothesis_settings(
-                max_examples=16, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+                max_examples=32, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
             ),
         )
