@@ -75,7 +75,9 @@ def _plain(raw: Any) -> Fields | None:
         value = fields["value"]
         if type(value) not in (int, float) or not -NUMBERS_END < value < NUMBERS_END:
             return None
-        fields["value"] = float(value)
+        fields["value"] = number = float(value)
+        if abs(number) == NUMBERS_END:  # the last whole numbers before it are rounded up to it
+            return None
     return fields if _has_plain_rest(fields) else None
 
 

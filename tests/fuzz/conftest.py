@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -51,10 +52,11 @@ def statuses(sound: list[str], unsound: list[str] | None = None) -> dict[str, An
     return checks
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def document(live_server: LiveServer) -> Document:
     """Read the document of the running server; for `few` examples of every operation but the endless one."""
 
+    @cache  # what of it has been resolved serves all tests
     def read(*, few: int, **generation: Any) -> BaseSchema:
         settings = {
             "generation": {
@@ -92,6 +94,7 @@ def document(live_server: LiveServer) -> Document:
                     "checks": statuses(["2xx", "404", "409"], ["400", "403", "404", "405", "415", "422"]),
                 },
             ],
+            "phases": {"coverage": {"enabled": bool(CAMPAIGN)}},  # the suite sends a few of the edges
             "suppress-health-check": ["all"],  # a busy machine is no finding
         }
         config = SchemathesisConfig.from_dict(settings)

@@ -20,10 +20,11 @@ from tests.jobs.inline import run_due_jobs, run_job
 from tests.logs.test_rollups import everything_is_counted_once, some_logs
 
 
-def fill(account: Account, number: int = 300, *, seed: int = 1) -> list[str]:
-    draw, devices = random.Random(seed), [make_device(account.actor)["id"] for _ in range(2)]
+def fill(account: Account, *, days: int = 28) -> list[str]:
+    """Two devices, and 300 logs of the last `days`."""
+    draw, devices = random.Random(1), [make_device(account.actor)["id"] for _ in range(2)]
     for device in devices:
-        logs.add(account.actor, device, list(some_logs(draw, number // 2)))
+        logs.add(account.actor, device, list(some_logs(draw, 150, days=days)))
     return devices
 
 
@@ -82,7 +83,7 @@ DAMAGE: list[tuple[str, Any]] = [
 @pytest.mark.actor()
 @pytest.mark.parametrize(("collection", "damage"), DAMAGE)
 def test_what_was_damaged_is_found_and_mended(account: Account, typed: Any, collection: str, damage: Any) -> None:
-    fill(account)
+    fill(account, days=9)  # of two weeks: each day is counted again twice
     damaged, chosen = mongo.database()[collection], {"part": "all"}
     if collection == "usage_weeks":
         damaged, chosen = mongo.database()["usage_days"], {"part": {"$regex": "^w"}}

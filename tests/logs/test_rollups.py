@@ -123,13 +123,13 @@ def everything_is_counted_once() -> int:
     return len(rows)
 
 
-def some_logs(draw: Any, number: int) -> Iterator[dict[str, Any]]:
+def some_logs(draw: Any, number: int, *, days: int = 28) -> Iterator[dict[str, Any]]:
     now = clock.now()
     for _ in range(number):
         fields = {
             "event": draw.choice(EVENTS),
             "level": "info",
-            "at": now - timedelta(minutes=draw.randrange(40_000)),
+            "at": now - timedelta(minutes=draw.randrange(days * 1440)),
         }
         if draw.random() < 0.7:
             fields["value"] = round(draw.uniform(-50, 100), 2)
