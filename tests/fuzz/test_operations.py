@@ -226,7 +226,7 @@ def refused_one_by_one(case: Case, response: Response) -> bool:
 def campaign(operation: APIOperation, check: Callable[[Case], None]) -> Callable[[], None]:
     """What schemathesis has against one operation: its examples, chance, and, if asked, every edge of its schemas.
 
-    What `schemathesis.pytest.from_fixture` would do, did it know pytest 9.2.
+    What `schemathesis.pytest.from_fixture` does for all of them, for one at a time.
     """
     config = operation.schema.config
     test: Callable[[], None] = build_operation_test(
