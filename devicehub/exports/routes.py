@@ -95,6 +95,8 @@ class ExportCancellation(MethodView):
 class ExportDownload(MethodView):
     @blp.guard(scope="exports:read")
     @blp.response(200, _ANY, content_type="*/*", headers=downloads.HEADERS)
+    @blp.alt_response(206, schema=_ANY, content_type="*/*", headers=downloads.PART_HEADERS)
+    @blp.alt_response(304, headers=downloads.HEADERS)
     @blp.raises(errors.ExportNotFound, errors.ExportNotReady, errors.ExportExpired, downloads.RangeNotSatisfiable)
     @blp.takes(downloads.RANGE, downloads.IF_RANGE)
     def get(self, export_id: str) -> Response:

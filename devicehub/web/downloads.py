@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from flask import Response, request
+from werkzeug.datastructures import Range
 from werkzeug.http import dump_options_header
 
 from devicehub.core.errors import DeviceHubError
@@ -14,6 +15,9 @@ HEADERS: dict[str, dict[str, Any]] = {
     "ETag": {"schema": {"type": "string"}, "description": "Strong: the SHA-256 of the file."},
     "Repr-Digest": {"schema": {"type": "string"}, "description": "The SHA-256 of the whole file (RFC 9530)."},
     "Content-Disposition": {"schema": {"type": "string"}, "description": "`attachment`, and the file's name."},
+}
+PART_HEADERS = HEADERS | {
+    "Content-Range": {"schema": {"type": "string"}, "description": "Which bytes these are, and of how many."}
 }
 RANGE = {
     "in": "header",
@@ -77,6 +81,9 @@ def _range(tag: str, size: int) -> tuple[int, int, int]:
         or not is_of_this
     ):
         return 0, size, 200
+    [(first, _)] = asked.ranges
+    if first < 0:  # a file shorter than what is asked for of its end is it all: RFC 9110 section 14.1.2
+        asked = Range("bytes", [(max(first, -size), None)])
     found = asked.range_for_length(size)
     if found is None:
         raise RangeNotSatisfiable(size=size, headers={"Content-Range": f"bytes */{size}"})

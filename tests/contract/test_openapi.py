@@ -17,7 +17,7 @@ from devicehub.web.guards import Guard, guard_of
 Json = dict[str, Any]
 
 # What is done at once, or later where it is much: it is the answer that says which.
-IN_TWO_WAYS = {"POST /api/logs/import"}
+IN_TWO_WAYS = {"POST /api/logs/import", "GET /api/export/jobs/{export_id}/download"}
 METHODS = ("get", "put", "post", "patch", "delete")
 PROBLEM = "application/problem+json"
 

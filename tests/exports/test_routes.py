@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 from devicehub.core import mongo
 from devicehub.jobs import service as jobs
 from devicehub.jobs.models import Job
+from devicehub.web import openapi
 from tests.exports.conftest import AT, Ask, Download, ago, rows_of, wanted, write_logs
 from tests.factories import Account, bearing, go_on_in, join, log_in, make_account, make_api_key, make_device
 from tests.jobs.inline import run_due_jobs, run_job
@@ -260,7 +261,9 @@ def test_a_download_that_broke_off_goes_on_where_it_did(
         assert answer.headers["Content-Range"] == f"bytes {start}-{end - 1}/{size}"
         assert answer.headers["Content-Length"] == str(end - start)
     assert client.get(path, headers={"Range": "bytes=150-"}).data == whole[150:]
-    assert client.get(path, headers={"Range": "bytes=-7"}).data == whole[-7:]
+    for last in (1, 7, size, size + 1, 10 * size):
+        answer = client.get(path, headers={"Range": f"bytes=-{last}"})
+        assert (answer.status_code, answer.data) == (206, whole[-last:])
     for ignored in (
         {"Range": "bytes=0-1,5-6"},
         {"Range": "lines=1-2"},
@@ -271,6 +274,13 @@ def test_a_download_that_broke_off_goes_on_where_it_did(
     beyond = client.get(path, headers={"Range": f"bytes={size}-"})
     refused(beyond, 416, "RANGE_NOT_SATISFIABLE")
     assert beyond.headers["Content-Range"] == f"bytes */{size}"
+
+
+@pytest.mark.usefixtures("app")
+def test_the_document_tells_of_parts_and_of_what_one_has_already() -> None:
+    told = openapi.spec().to_dict()["paths"]["/api/export/jobs/{export_id}/download"]["get"]["responses"]
+    assert {"200", "206", "304", "416"} <= set(told)
+    assert "Content-Range" in told["206"]["headers"]
 
 
 @pytest.mark.actor("operator")
