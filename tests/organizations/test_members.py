@@ -311,6 +311,19 @@ def at_once(*acts: Callable[[], str]) -> list[str]:
 
 
 @pytest.mark.usefixtures("app")
+@pytest.mark.parametrize(
+    "act", [partial(members.change_role, role="viewer"), members.remove], ids=["change_role", "remove"]
+)
+def test_who_was_demoted_after_being_let_in_changes_nothing(act: Callable[..., Any]) -> None:
+    late, other, _ = owners(3)
+    theirs = Organization.objects(id=ObjectId(late.organization_id), members__user_id=ObjectId(late.user_id))
+    theirs.update_one(set__members__S__role="viewer")
+    before = roles_in(late.organization_id)
+    assert tried(act, late, other.user_id) == "INSUFFICIENT_ROLE"
+    assert roles_in(late.organization_id) == before
+
+
+@pytest.mark.usefixtures("app")
 def test_of_two_owners_who_demote_each_other_at_once_one_remains() -> None:
     for _ in range(25):
         one, other = owners(2)
