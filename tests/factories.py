@@ -2,16 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
 from itertools import count
 from typing import Any
 
 from bson import ObjectId
 from flask import Flask
+from mongoengine import Document
 
-from devicehub.auth import api_keys, email_change, resets, sessions, standing
+from devicehub.auth import api_keys, email_change, passwords, places, refresh_tokens, resets, sessions, standing
 from devicehub.auth import service as auth
 from devicehub.auth.models import Session
-from devicehub.core import clock, redis
+from devicehub.auth.sessions import Grant
+from devicehub.core import clock, config, crypto, mongo, redis, remembered
 from devicehub.core.actor import SCOPES, Actor, Role
 from devicehub.devices import keys as device_keys
 from devicehub.devices import service as devices
@@ -56,24 +60,99 @@ def make_account(
     name: str = "Ada Lovelace",
     platform_admin: bool = False,
 ) -> Account:
-    """A new person, signed in; with another role than owner, or a given organization, as a member of that."""
-    made = _signed_up(name)
-    if platform_admin:
-        made.user.role = "admin"
-    User.objects(id=made.user.id).update_one(set__role=made.user.role, set__first_sign_in_at=clock.now())
-    if role != "owner" and organization_id is None:
-        organization_id = str(_signed_up(name).organization.id)
+    """A new person, signed in; with another role than owner, or a given organization, as a member of that.
+
+    What signing up and in would write is written at once, without asking for anything on the way: thousands are
+    made. `tests/auth/test_factory.py` holds the two side by side.
+    """
+    person, moment = _person(name, "admin" if platform_admin else "user"), clock.now()
+    people, homes = [person], []
     if organization_id is not None:
-        Organization.objects(id=made.organization.id).delete()
-        member = Member(user_id=made.user.id, role=role, joined_at=clock.now())
+        member = Member(user_id=person.id, role=role, joined_at=moment)
         Organization.objects(id=ObjectId(organization_id)).update_one(push__members=member)
-        standing.forget_user(str(made.user.id))
-    # Past the proof of the password, which would be a third of the work: thousands are made.
-    return _signed(made.user.email, sessions.open_session(made.user, ip="127.0.0.1", user_agent="tests"))
+    elif role == "owner":
+        homes.append(_home(person))
+    else:
+        people.append(_person(name))
+        homes.append(_home(people[1]))
+        homes[0].members.append(Member(user_id=person.id, role=role, joined_at=moment))
+    home_id = organization_id or str(homes[0].id)
+    session = Session(
+        id=ObjectId(),
+        user_id=person.id,
+        organization_id=ObjectId(home_id),
+        salt=crypto.random_token(16),
+        created_at=moment,
+        last_seen_at=moment,
+        expires_at=moment + timedelta(seconds=config.current().refresh_token_ttl),
+        ends_at=moment + timedelta(seconds=config.current().session_max_age),
+        ip="127.0.0.1",
+        user_agent="tests",
+        place=places.fingerprint("127.0.0.1", "tests"),
+    )
+    _insert(*people, *homes, session)
+    _let_be_remembered(person, session, role)
+    return _signed(
+        person.email,
+        Grant(
+            user=person,
+            user_id=str(person.id),
+            organization_id=home_id,
+            role=role,
+            session_id=str(session.id),
+            token_version=person.token_version,
+            refresh_token=refresh_tokens.spell(session),
+        ),
+    )
 
 
-def _signed_up(name: str) -> auth.SignUp:
-    return auth.sign_up(name=name, email=f"person{next(_numbers)}@example.com", password=PASSWORD)
+def _person(name: str, role: str = "user") -> User:
+    moment = clock.now()
+    return User(
+        id=ObjectId(),
+        name=name,
+        email=f"person{next(_numbers)}@example.com",
+        password_hash=_password_hash(),
+        role=role,
+        first_sign_in_at=moment,
+        created_at=moment,
+        updated_at=moment,
+    )
+
+
+@cache
+def _password_hash() -> str:
+    return passwords.hash_password(PASSWORD)
+
+
+def _home(owner: User) -> Organization:
+    return Organization(
+        id=ObjectId(),
+        name=organizations.home_name(owner.name),
+        personal=True,
+        members=[Member(user_id=owner.id, role="owner", joined_at=owner.created_at)],
+        created_at=owner.created_at,
+        updated_at=owner.created_at,
+    )
+
+
+def _insert(*documents: Document) -> None:
+    """Write documents; only the last is waited for until it is safe, and with it those before it are."""
+    for document in documents:
+        collection = document._get_collection() if document is documents[-1] else mongo.at_ease(type(document))
+        collection.insert_one(document.to_mongo())
+
+
+def _let_be_remembered(person: User, session: Session, role: Role) -> None:
+    """Let Redis know what it would after a first request, so that what ends it is seen to end that too."""
+    user_id, home_id = str(person.id), str(session.organization_id)
+    user = {"version": 0, "is_admin": person.role == "admin", "memberships": {home_id: role}}
+    remembered.look_up(
+        {
+            f"sess:{session.id}": lambda: {"user": user_id, "revoked": []},
+            f"user:{user_id}": lambda: user,
+        }
+    )
 
 
 def join(account: Account, organization_id: str, *, role: Role) -> None:
@@ -167,7 +246,7 @@ def log_in(email: str) -> Account:
     return _signed(email, auth.log_in(email=email, password=PASSWORD, ip="127.0.0.1", user_agent="tests"))
 
 
-def _signed(email: str, grant: sessions.Grant) -> Account:
+def _signed(email: str, grant: Grant) -> Account:
     # Asked for, and not put together from the grant: from here on Redis remembers them, and what ends them is seen
     # to end that too.
     with app.app_context():
