@@ -1,20 +1,37 @@
 """`devicehub ...`: the commands of every feature."""
 
 import sys
+from collections.abc import Iterator
 
 import click
+from flask import Flask
 from pymongo.errors import PyMongoError
 
 from devicehub import __version__
-from devicehub.app import create_app
 from devicehub.core import config, logging, migrations, mongo
-from devicehub.core.config import ConfigurationError
+from devicehub.core.config import ConfigurationError, Settings
 from devicehub.core.errors import DeviceHubError
 from devicehub.features import doors
 from devicehub.simulator.commands import simulate
 
 
-@click.group()
+class Commands(click.Group):
+    """Ours, and those of the features: no more of them are imported than it takes to find what was typed."""
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        found = (command for command in _of_features() if command.name == name)
+        return super().get_command(ctx, name) or next(found, None)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*self.commands, *(str(command.name) for command in _of_features())])
+
+
+def _of_features() -> Iterator[click.Command]:
+    for door in doors("commands"):
+        yield from door.commands
+
+
+@click.group(cls=Commands)
 @click.version_option(__version__)
 def devicehub() -> None:
     """DeviceHub, the open device-management backend."""
@@ -32,18 +49,17 @@ def migrate() -> None:
 devicehub.add_command(simulate)
 
 
-def whole() -> click.Group:
-    """`devicehub` with the commands of every feature."""
-    for door in doors("commands"):
-        for command in door.commands:
-            devicehub.add_command(command)
-    return devicehub
+def create_app(settings: Settings) -> Flask:
+    """The application, imported by the commands that need it: that takes longer than most of what they do."""
+    from devicehub import app
+
+    return app.create_app(settings)
 
 
 def main() -> None:
     """The console script: what is wrong with the settings, or away, is one sentence and no trace."""
     try:
-        whole()(obj=create_app)
+        devicehub(obj=create_app)
     except (ConfigurationError, DeviceHubError) as error:
         sys.exit(f"devicehub: {error}")
     except PyMongoError as error:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -35,13 +35,13 @@ from devicehub.core.events import Event
 from devicehub.embedded.processes import Server, start_mongod, start_redis
 from tests import factories
 from tests.factories import Account, make_account
+from tests.nursery import ROOT, Born, Nursery
 
 # The suite asks the same each time, so that it fails for what was changed; a campaign asks something else each time.
 settings.register_profile("suite", derandomize=True, database=None, deadline=None)
 if "FUZZ_EXAMPLES" not in os.environ:
     settings.load_profile("suite")
 
-ROOT = Path(__file__).parent.parent
 # Each client of httpx reads the certificates of all the world, 30 ms of it, unless it is told of a folder without any;
 # and who waits for a server makes a client at every look. Nothing here asks for a name of the world's.
 os.environ.pop("SSL_CERT_FILE", None)
@@ -289,7 +289,7 @@ def typed(app: Flask, settings: Settings) -> Callable[..., Result]:
     """Type a command (`typed("audit", "verify")`) and what it asks for; the application is the test's own."""
 
     def run(*arguments: str, answer: str = "") -> Result:
-        return CliRunner().invoke(cli.whole(), arguments, input=answer, env=named(settings), obj=lambda _: app)
+        return CliRunner().invoke(cli.devicehub, arguments, input=answer, env=named(settings), obj=lambda _: app)
 
     return run
 
@@ -305,7 +305,7 @@ class LiveServer:
     """A real api process: gunicorn with its gevent worker, on the loopback."""
 
     url: str
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Born
 
     def stop(self) -> None:
         self.process.terminate()
@@ -316,8 +316,22 @@ class LiveServer:
         self.process.wait(10)
 
 
+@pytest.fixture(scope="session")
+def server_nursery() -> Iterator[Nursery]:
+    """Where api processes come from, but for that of the session."""
+    with closing(Nursery("server")) as nursery:
+        yield nursery
+
+
+@pytest.fixture(scope="session")
+def worker_nursery() -> Iterator[Nursery]:
+    """Where workers come from."""
+    with closing(Nursery("worker")) as nursery:
+        yield nursery
+
+
 @pytest.fixture(scope="module")
-def serve(settings: Settings, _application: Flask) -> Iterator[Callable[..., LiveServer]]:
+def serve(settings: Settings, _application: Flask, server_nursery: Nursery) -> Iterator[Callable[..., LiveServer]]:
     """Start api processes on the same databases: `serve(GENERAL_RATE_LIMIT="5")`; they end with the module.
 
     Each has its duties, day and night: what is left running costs whoever comes after.
@@ -325,7 +339,7 @@ def serve(settings: Settings, _application: Flask) -> Iterator[Callable[..., Liv
     started: list[LiveServer] = []
 
     def start(**environment: str) -> LiveServer:
-        server = start_server(settings, environment)
+        server = start_server(settings, environment, server_nursery.bear)
         started.append(server)
         return server
 
@@ -345,12 +359,18 @@ def live_server(settings: Settings, _application: Flask) -> Iterator[LiveServer]
     server.stop()
 
 
-def start_server(settings: Settings, environment: dict[str, str]) -> LiveServer:
+def launch(*program: str, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """`python -m` with this program and its arguments."""
+    return subprocess.Popen([sys.executable, "-m", *program], cwd=ROOT, env=environment)
+
+
+def start_server(
+    settings: Settings, environment: dict[str, str], start: Callable[..., subprocess.Popen[bytes] | Born] = launch
+) -> LiveServer:
     """Start an api process on the databases of `settings` and wait until it is ready."""
     port = free_port()
     env = {**os.environ, **named(settings), "PORT": str(port)}
-    command = [sys.executable, "-m", "gunicorn", "-c", "devicehub/web/gunicorn.py", "wsgi:app"]
-    process = subprocess.Popen(command, cwd=ROOT, env=env | environment)
+    process = start("gunicorn", "-c", "devicehub/web/gunicorn.py", "wsgi:app", environment=env | environment)
     url = f"http://127.0.0.1:{port}"
 
     def is_ready() -> bool:

@@ -65,10 +65,11 @@ def test_whatever_changed_what_is_read_hashes_to_what_was_written(changes: dict[
 
 
 def test_threads_and_processes_that_append_at_once_make_one_chain(settings: Settings, trail: Trail) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    barrier = spawn.Barrier(3)
+    several = multiprocessing.get_context("forkserver")
+    several.set_forkserver_preload([writers.__name__])
+    barrier = several.Barrier(3)
     told = (settings.model_dump(), ADA.organization_id, 50, barrier)
-    others = [spawn.Process(target=writers.append_many, args=told) for _ in range(2)]
+    others = [several.Process(target=writers.append_many, args=told) for _ in range(2)]
     for other in others:
         other.start()
     barrier.wait(60)

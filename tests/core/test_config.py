@@ -256,7 +256,8 @@ def test_production_never_takes_the_secrets_of_development(load: Load) -> None:
 
 
 def test_processes_that_start_together_get_the_same_secrets(tmp_path: Path) -> None:
-    several = multiprocessing.get_context("spawn")
+    several = multiprocessing.get_context("forkserver")
+    several.set_forkserver_preload([racers.__name__])
     barrier, found = several.Barrier(3), several.Queue()
     args = (str(tmp_path / "var"), SERVERS, barrier, found)
     started = [several.Process(target=racers.load_when_all_are_there, args=args) for _ in range(3)]

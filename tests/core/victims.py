@@ -1,8 +1,13 @@
-"""A process that is killed in the middle of a write: after MongoDB has it, before Redis is told."""
+"""A process that is killed in the middle of a write: after MongoDB has it, before Redis is told.
 
+`python -m tests.core.victims` makes one request, and is such a one.
+"""
+
+import json
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,14 +17,9 @@ from typing import Any
 from flask import Flask
 
 from devicehub.app import create_app
-from devicehub.core import cache, clock, live, migrations
+from devicehub.core import cache, clock, config, live, migrations
 from devicehub.core.config import Settings
 from devicehub.devices import sweeper
-
-
-def die_after_write(settings: dict[str, Any], *request: Any) -> None:
-    """Make one request in an application of our own and kill ourselves where the write is to be told of."""
-    write(create_app(Settings(_env_file=None, **settings)), *request)
 
 
 def write(app: Flask, method: str, path: str, headers: dict[str, str], body: Any) -> None:
@@ -83,3 +83,7 @@ def _bear(settings: dict[str, Any], asked: Connection) -> None:
             finally:
                 os._exit(code)
         asked.send(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+
+if __name__ == "__main__":
+    write(create_app(config.load(_env_file=None)), *json.loads(sys.argv[1]))

@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import httpx
 import pytest
+from flask import Flask
 
-from tests.conftest import ROOT, LiveServer
+from devicehub.core.config import Settings
+from tests.conftest import ROOT, LiveServer, start_server
 from tests.factories import make_account, make_device
 
 # Its two processes are started once, in one of the parallel workers.
@@ -16,13 +18,17 @@ HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
 
 
 @pytest.fixture(scope="module")
-def api(serve: Callable[..., LiveServer]) -> LiveServer:
-    return serve(DEVICEHUB_ROLE="api")
+def api(settings: Settings, _application: Flask) -> Iterator[LiveServer]:
+    server = start_server(settings, {"DEVICEHUB_ROLE": "api"})
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="module")
-def realtime(serve: Callable[..., LiveServer]) -> LiveServer:
-    return serve(DEVICEHUB_ROLE="realtime", TRUSTED_PROXIES="1")
+def realtime(settings: Settings, _application: Flask) -> Iterator[LiveServer]:
+    server = start_server(settings, {"DEVICEHUB_ROLE": "realtime", "TRUSTED_PROXIES": "1"})
+    yield server
+    server.stop()
 
 
 @pytest.mark.parametrize("path", ["/api/sse/events", "/api/v1/sse/events", HANDSHAKE])

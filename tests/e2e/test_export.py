@@ -5,8 +5,6 @@ import hashlib
 import io
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -14,9 +12,10 @@ import pytest
 from flask import Flask
 
 from devicehub.core.config import Settings
-from tests.conftest import ROOT, LiveServer, named, wait_until
+from tests.conftest import LiveServer, named, wait_until
 from tests.factories import PASSWORD
 from tests.mail.sink import Sink
+from tests.nursery import Nursery
 from tests.realtime.clients import Socket
 
 pytestmark = pytest.mark.xdist_group("jobs")
@@ -29,13 +28,13 @@ def sink() -> Iterator[Sink]:
 
 
 @pytest.fixture
-def site(app: Flask, serve: Callable[..., LiveServer], settings: Settings, sink: Sink) -> Iterator[LiveServer]:
+def site(
+    app: Flask, serve: Callable[..., LiveServer], worker_nursery: Nursery, settings: Settings, sink: Sink
+) -> Iterator[LiveServer]:
     """The api and a worker that mails."""
     mailing = {"SMTP_URL": f"smtp://localhost:{sink.port}", "PUBLIC_URL": "https://hub.example.org"}
     server = serve(**mailing)
-    worker = subprocess.Popen(
-        [sys.executable, str(ROOT / "worker.py")], cwd=ROOT, env={**os.environ, **named(settings), **mailing}
-    )
+    worker = worker_nursery.bear("worker", environment={**os.environ, **named(settings), **mailing})
     yield server
     worker.kill()
     worker.wait(10)

@@ -22,9 +22,9 @@ from tests.conftest import wait_until
 from tests.exports.conftest import AT, Ask, rows_of, wanted
 from tests.factories import Account, make_account, make_device
 from tests.jobs.inline import run_job
-from tests.jobs.processes import Worker, nursery, start, sweeper
+from tests.jobs.processes import Worker, start, sweeper
 
-__all__ = ["nursery", "start", "sweeper"]  # fixtures
+__all__ = ["start", "sweeper"]  # fixtures
 pytestmark = [pytest.mark.xdist_group("jobs"), pytest.mark.usefixtures("sweeper")]
 
 MANY = 20_000

@@ -1,4 +1,4 @@
-"""Jobs to try the engine with. Worker processes of the tests declare the same ones: see `tests/jobs/nursery.py`."""
+"""Jobs to try the engine with. Worker processes of the tests declare the same ones: see `tests/nursery.py`."""
 
 from collections.abc import Iterator
 from types import ModuleType

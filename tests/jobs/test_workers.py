@@ -14,9 +14,9 @@ from devicehub.jobs import service as jobs
 from devicehub.jobs.models import Job
 from tests.conftest import Servers, wait_until
 from tests.factories import make_account
-from tests.jobs.processes import nursery, start, sweeper
+from tests.jobs.processes import start, sweeper
 
-__all__ = ["nursery", "start", "sweeper"]  # fixtures
+__all__ = ["start", "sweeper"]  # fixtures
 # Its workers are processes of their own: one parallel worker at a time is enough of them.
 pytestmark = [pytest.mark.xdist_group("jobs"), pytest.mark.usefixtures("deeds", "sweeper")]
 

@@ -15,11 +15,11 @@ from devicehub.logs import importing, imports
 from devicehub.logs.models import Import, ImportPart
 from tests.conftest import wait_until
 from tests.factories import Account, make_device
-from tests.jobs.processes import Worker, nursery, start, sweeper
+from tests.jobs.processes import Worker, start, sweeper
 from tests.logs.test_imports import NDJSON, PATH, lines_of, written
 from tests.logs.test_rollups import everything_is_counted_once
 
-__all__ = ["nursery", "start", "sweeper"]  # fixtures
+__all__ = ["start", "sweeper"]  # fixtures
 pytestmark = pytest.mark.xdist_group("jobs")
 
 

@@ -7,6 +7,7 @@ from devicehub.core.config import Settings
 from devicehub.realtime.log import Entry, EventLog
 from tests.conftest import LiveServer, start_server, wait_until
 from tests.factories import make_account
+from tests.nursery import Nursery
 from tests.realtime.clients import socket_of
 
 # An organization that exists in the event log only.
@@ -32,9 +33,11 @@ def _heard(request: pytest.FixtureRequest, app: object) -> None:
 
 
 @pytest.fixture(scope="session")
-def pair(live_server: LiveServer, settings: Settings) -> Iterator[tuple[LiveServer, LiveServer]]:
+def pair(
+    live_server: LiveServer, settings: Settings, server_nursery: Nursery
+) -> Iterator[tuple[LiveServer, LiveServer]]:
     """Two api processes on the same databases; the second for all who are in the group "pair", and only for them."""
-    second = start_server(settings, {})
+    second = start_server(settings, {}, server_nursery.bear)
     yield live_server, second
     second.stop()
 

@@ -1,6 +1,7 @@
 """`Idempotency-Key`: done once, answered alike, whoever dies or sleeps in between."""
 
-import multiprocessing
+import json
+import os
 import signal
 import threading
 from collections import Counter
@@ -17,9 +18,9 @@ from devicehub.core import events, mongo
 from devicehub.core.config import Settings
 from devicehub.core.events import Event
 from devicehub.devices.models import Device
-from tests.conftest import LiveServer, Servers, wait_until
-from tests.core import victims
+from tests.conftest import LiveServer, Servers, named, wait_until
 from tests.factories import Account, make_account
+from tests.nursery import Nursery
 from tests.web.refusals import refused
 
 NEW = {"name": "Boiler", "type": "sensor"}
@@ -139,17 +140,14 @@ def test_many_at_once_make_one_device(live_server: LiveServer, app: Any) -> None
 
 
 def test_a_twin_that_died_after_its_write_is_taken_over_when_its_lease_has_ended(
-    client_of: Any, settings: Settings, clock: Any
+    client_of: Any, settings: Settings, clock: Any, server_nursery: Nursery
 ) -> None:
     ada = make_account()
     body = NEW | {"serialNumber": "S1"}
     headers = ada.headers | {"Idempotency-Key": "k1"}
-    victim = multiprocessing.get_context("spawn").Process(
-        target=victims.die_after_write, args=(settings.model_dump(), "POST", "/api/devices", headers, body)
-    )
-    victim.start()
-    victim.join(30)
-    assert victim.exitcode == -signal.SIGKILL
+    request = json.dumps(["POST", "/api/devices", headers, body])
+    victim = server_nursery.bear("tests.core.victims", request, environment=os.environ | named(settings))
+    assert victim.wait(30) == -signal.SIGKILL
     [made] = Device.objects.scalar("id")
     refused(create(client_of(ada), serialNumber="S1"), 409, "IDEMPOTENCY_IN_PROGRESS")
     clock(61)

@@ -1,8 +1,6 @@
 """A process as it serves, under gevent, that sends by itself, and is killed while it does."""
 
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,34 +10,23 @@ import pytest
 
 from devicehub.core.config import Settings
 from devicehub.webhooks.models import Delivery
-from tests.conftest import ROOT, named, wait_until
+from tests.conftest import named, wait_until
 from tests.factories import Account, make_device
+from tests.nursery import Born, Nursery
 from tests.webhooks.conftest import Receiver, drain, speak_tls
 
 pytestmark = pytest.mark.actor()
 Listen = Callable[..., dict[str, Any]]
-PROGRAM = """
-from gevent import monkey
-monkey.patch_all()
-import time
-from devicehub.app import create_app
-from devicehub.core import config
-from devicehub.webhooks import draining
-create_app(config.load())
-while True:
-    draining.sweep()
-    time.sleep(0.05)
-"""
 
 
 @pytest.fixture
-def sending(app: Any, settings: Settings) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+def sending(app: Any, settings: Settings, server_nursery: Nursery) -> Iterator[Callable[..., Born]]:
     """Start a process that sends what is due."""
-    started: list[subprocess.Popen[bytes]] = []
+    started: list[Born] = []
 
-    def start(**environment: str) -> subprocess.Popen[bytes]:
+    def start(**environment: str) -> Born:
         env = os.environ | named(settings) | {"WEBHOOK_ALLOW_PRIVATE": "true"} | environment
-        started.append(subprocess.Popen([sys.executable, "-c", PROGRAM], cwd=ROOT, env=env))
+        started.append(server_nursery.bear("tests.webhooks.sender", environment=env))
         return started[-1]
 
     yield start
