@@ -286,7 +286,7 @@ def typed(app: Flask, settings: Settings) -> Callable[..., Result]:
     """Type a command (`typed("audit", "verify")`) and what it asks for; the application is the test's own."""
 
     def run(*arguments: str, answer: str = "") -> Result:
-        return CliRunner().invoke(cli.whole(), arguments, input=answer, env=named(settings), obj=lambda _: app)
+        return CliRunner().invoke(cli.devicehub, arguments, input=answer, env=named(settings), obj=lambda _: app)
 
     return run
 
