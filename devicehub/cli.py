@@ -2,9 +2,9 @@
 
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
-from flask import Flask
 from pymongo.errors import PyMongoError
 
 from devicehub import __version__
@@ -13,6 +13,9 @@ from devicehub.core.config import ConfigurationError, Settings
 from devicehub.core.errors import DeviceHubError
 from devicehub.features import doors
 from devicehub.simulator.commands import simulate
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 
 class Commands(click.Group):
@@ -49,8 +52,8 @@ def migrate() -> None:
 devicehub.add_command(simulate)
 
 
-def create_app(settings: Settings) -> Flask:
-    """The application, imported by the commands that need it: that takes longer than most of what they do."""
+def create_app(settings: Settings) -> "Flask":
+    """The application, which takes longer to import than most commands to run: a refusal comes without it."""
     from devicehub import app
 
     return app.create_app(settings)

@@ -16,7 +16,7 @@ from devicehub.embedded.children import Child, Program
 from devicehub.embedded.errors import ServerFailed
 from devicehub.embedded.processes import Server, start_mongod
 from devicehub.embedded.servers import serving
-from tests.conftest import free_port
+from tests.conftest import Servers, free_port
 
 Start = Callable[[Path, int], Server]
 
@@ -71,8 +71,8 @@ def test_it_is_small_in_memory_and_yet_a_thousand_transactions_may_be_open(start
     assert memory.rss - memory.shared < 50 << 20
 
 
-def test_a_transaction_that_nobody_ends_any_more_is_ended_soon(start: Start, tmp_path: Path) -> None:
-    with database(start(tmp_path, free_port())) as db:
+def test_a_transaction_that_nobody_ends_any_more_is_ended_soon(servers: Servers) -> None:
+    with database(servers.mongod) as db:
         told = db.client.admin.command({"getParameter": 1, "transactionLifetimeLimitSeconds": 1})
     assert told["transactionLifetimeLimitSeconds"] == 30
 

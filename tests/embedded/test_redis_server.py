@@ -15,7 +15,7 @@ from devicehub.embedded.children import Child, held
 from devicehub.embedded.errors import FolderInUse, ServerFailed
 from devicehub.embedded.processes import Server, start_redis
 from devicehub.embedded.servers import PortLost, serving
-from tests.conftest import ROOT, free_port
+from tests.conftest import ROOT, Servers, free_port
 
 Start = Callable[[Path, int], Server]
 
@@ -44,8 +44,8 @@ def test_data_and_address_survive_any_end(start: Start, tmp_path: Path, end: Cal
         assert connection.get("kept") == b"yes"
 
 
-def test_it_evicts_nothing_and_writes_every_change_down(start: Start, tmp_path: Path) -> None:
-    with redis.Redis.from_url(start(tmp_path, free_port()).url) as connection:
+def test_it_evicts_nothing_and_writes_every_change_down(servers: Servers) -> None:
+    with redis.Redis.from_url(servers.redis.url) as connection:
         names = ("maxmemory", "maxmemory-policy", "appendonly", "save", "bind")
         settings = {name: connection.config_get(name)[name] for name in names}  # Redis 6 takes one at a time
 

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
@@ -45,17 +44,13 @@ def started(whole: subprocess.Popen[str]) -> dict[str, str]:
     return addresses
 
 
-def test_an_empty_folder_serves_and_ends_without_a_trace(whole: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_an_empty_folder_serves_finds_commands_beside_it_and_ends_without_a_trace(
+    whole: subprocess.Popen[str], tmp_path: Path
+) -> None:
     addresses = started(whole)
-
-    health = httpx.get(addresses["Health"]).json()
-    assert health["dependencies"] == {"mongodb": "connected", "redis": "connected", "queue": "active"}
-    assert httpx.get(addresses["Docs"], follow_redirects=True).status_code == 200
-    assert "<title>Live" in httpx.get(addresses["Live"]).text
-    assert "Sign in" in httpx.get(addresses["Jobs"]).text
-    assert "Nobody was mailed yet" in httpx.get(addresses["Mails"]).text
-    assert httpx.get(f"{addresses['API']}/devices").status_code == 401
+    _it_serves(addresses)
     assert Path(addresses["Data"]) == tmp_path / "var"
+    _commands_find_its_servers(addresses, tmp_path)
 
     family = psutil.Process(whole.pid).children(recursive=True)
     whole.send_signal(signal.SIGINT)
@@ -64,28 +59,42 @@ def test_an_empty_folder_serves_and_ends_without_a_trace(whole: subprocess.Popen
     assert whole.returncode == 0
     assert rest.splitlines()[-1] == f"Stopped. Your data is in {tmp_path / 'var'}"
     wait_until(lambda: not any(alive(each.pid) for each in family), what=f"the end of {family}")
-
-
-def test_a_command_typed_beside_it_finds_its_servers(whole: subprocess.Popen[str], tmp_path: Path) -> None:
-    def typed(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = (sys.executable, "-m", "devicehub.cli", *arguments)
-        surroundings: dict[str, Any] = {"cwd": tmp_path, "env": environment(), "input": "correct horse battery\n"}
-        return subprocess.run(command, capture_output=True, text=True, check=False, **surroundings)
-
-    addresses = started(whole)
-    admin = {"email": "root@example.com", "password": "correct horse battery"}
-    made = typed("create-admin", "--email", admin["email"], "--name", "Root", "--password-stdin")
-    assert made.returncode == 0, made.stderr
-    granted = httpx.post(f"{addresses['API']}/auth/login", json=admin).json()
-    assert granted["user"]["role"] == "admin"
-    assert typed("migrate").stdout == "Nothing to do.\n"
-    proved = typed("audit", "verify")
-    assert (proved.returncode, proved.stdout.splitlines()[-1]) == (0, "Broken: 0 of 1.")
-
-    whole.send_signal(signal.SIGINT)
-    whole.communicate(timeout=30)
-    refused = typed("audit", "verify")
+    refused = typed("audit", "verify", folder=tmp_path)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr == (
         "devicehub: MONGODB_URI is not set, and no `make run` goes on in var: set it, or start one.\n"
+    )
+
+
+def _it_serves(addresses: dict[str, str]) -> None:
+    health = httpx.get(addresses["Health"]).json()
+    assert health["dependencies"] == {"mongodb": "connected", "redis": "connected", "queue": "active"}
+    assert httpx.get(addresses["Docs"], follow_redirects=True).status_code == 200
+    assert "<title>Live" in httpx.get(addresses["Live"]).text
+    assert "Sign in" in httpx.get(addresses["Jobs"]).text
+    assert "Nobody was mailed yet" in httpx.get(addresses["Mails"]).text
+    assert httpx.get(f"{addresses['API']}/devices").status_code == 401
+
+
+def _commands_find_its_servers(addresses: dict[str, str], folder: Path) -> None:
+    admin = {"email": "root@example.com", "password": "correct horse battery"}
+    asked = ("--email", admin["email"], "--name", "Root", "--password-stdin")
+    made = typed("create-admin", *asked, folder=folder, answer=f"{admin['password']}\n")
+    assert made.returncode == 0, made.stderr
+    granted = httpx.post(f"{addresses['API']}/auth/login", json=admin).json()
+    assert granted["user"]["role"] == "admin"
+    assert typed("migrate", folder=folder).stdout == "Nothing to do.\n"
+    proved = typed("audit", "verify", folder=folder)
+    assert (proved.returncode, proved.stdout.splitlines()[-1]) == (0, "Broken: 0 of 1.")
+
+
+def typed(*arguments: str, folder: Path, answer: str = "") -> subprocess.CompletedProcess[str]:
+    """What a command says that is typed in `folder`."""
+    return subprocess.run(
+        (sys.executable, "-m", "devicehub.cli", *arguments),
+        cwd=folder,
+        env=environment(),
+        input=answer,
+        capture_output=True,
+        text=True,
     )
