@@ -4,6 +4,7 @@ import threading
 from datetime import timedelta
 from typing import Any
 
+import pymongo
 import pytest
 from bson import ObjectId
 from flask.testing import FlaskClient
@@ -30,7 +31,8 @@ def there_are(account: Account, device_ids: list[str]) -> None:
             }
             for number in range(first, first + BATCH)
         ]
-        mongo.database()["logs"].insert_many(rows, ordered=False)
+        with pymongo.timeout(60):  # a busy machine is no outage
+            mongo.database()["logs"].insert_many(rows, ordered=False)
 
 
 @pytest.mark.actor()
