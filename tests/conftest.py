@@ -57,6 +57,11 @@ NO_LIMITS = {
 } | {"sockets_per_user": "1000", "streams_per_user": "1000"}
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a case by the beginning of a long value: names go from process to process, and into the environment."""
+    return f"{val[:40]!a}..." if isinstance(val, str | bytes) and len(val) > 80 else None
+
+
 def wait_until(condition: Callable[[], Any], seconds: float = 10, what: str = "") -> Any:
     """What `condition` gives once it is true; fails the test when that takes longer than `seconds`."""
     deadline = time.monotonic() + seconds
