@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -57,6 +58,11 @@ NO_LIMITS = {
 } | {"sockets_per_user": "1000", "streams_per_user": "1000"}
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a case by the beginning of a long value: names go from process to process, and into the environment."""
+    return f"{val[:40]!a}..." if isinstance(val, str | bytes) and len(val) > 80 else None
+
+
 def wait_until(condition: Callable[[], Any], seconds: float = 10, what: str = "") -> Any:
     """What `condition` gives once it is true; fails the test when that takes longer than `seconds`."""
     deadline = time.monotonic() + seconds
@@ -77,14 +83,34 @@ def free_port() -> int:
 
 @dataclass
 class Servers:
-    """The servers of this worker; a test that stops one starts it again on the same folder and port."""
+    """The servers of this worker; a test that stops one starts it again on the same folder and port.
+
+    `losses` counts how often those who were connected to Redis may have lost it: see tests/realtime/conftest.py.
+    """
 
     folder: Path
     mongod: Server
     redis: Server
+    losses: int = 0
 
     def restart_redis(self) -> None:
         self.redis = start_redis(self.folder / "redis", port=_port(self.redis.url))
+        self.losses += 1
+
+    @contextmanager
+    def hung_redis(self) -> Iterator[None]:
+        """Run a block while Redis is there and does not answer."""
+        os.kill(self.redis.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.redis.pid, signal.SIGCONT)
+            self.losses += 1
+
+    def cut_lines(self) -> None:
+        """Cut off whoever listens to a channel of Redis; they come back."""
+        redis.current().client.client_kill_filter(_type="pubsub")
+        self.losses += 1
 
     def restart_mongod(self) -> None:
         """Start it again; after a kill its collections do not know how many documents they hold until validated.

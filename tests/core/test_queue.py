@@ -1,7 +1,5 @@
 """The queue: whether somebody is there to take jobs, and what a worker makes of a Redis that goes or forgets."""
 
-import os
-import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -78,9 +76,5 @@ def test_what_is_put_there_says_nothing_but_which_job_it_is(connection: Client, 
 
 def test_nobody_waits_for_a_redis_that_hangs(app: Flask, servers: Servers) -> None:
     queue.put("1")
-    os.kill(servers.redis.pid, signal.SIGSTOP)
-    try:
-        with pytest.raises(RedisAway):
-            queue.put("2")
-    finally:
-        os.kill(servers.redis.pid, signal.SIGCONT)
+    with servers.hung_redis(), pytest.raises(RedisAway):
+        queue.put("2")

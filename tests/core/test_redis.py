@@ -1,7 +1,5 @@
 """Redis: answers or is away, soon, and is back by itself."""
 
-import os
-import signal
 from collections.abc import Iterator
 
 import pytest
@@ -104,12 +102,9 @@ def test_a_stopped_redis_is_away_and_back_as_another_one(own: Redis, servers: Se
 def test_a_hung_redis_is_given_up_on_and_then_left_alone(servers: Servers) -> None:
     resting = Redis(servers.redis.url, timeout=0.25, rest=60)
     resting.call(lambda client: client.ping())
-    os.kill(servers.redis.pid, signal.SIGSTOP)
-    try:
+    with servers.hung_redis():
         with pytest.raises(RedisAway, match="TimeoutError"):
             resting.call(lambda client: client.ping())
         with pytest.raises(RedisAway, match="left alone"):
             resting.call(lambda client: client.ping())
-    finally:
-        os.kill(servers.redis.pid, signal.SIGCONT)
     resting.close()

@@ -3,8 +3,10 @@
 import gzip
 import hashlib
 import os
+import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -21,41 +23,48 @@ from devicehub.jobs.models import Job
 from tests.conftest import wait_until
 from tests.exports.conftest import AT, Ask, rows_of, wanted
 from tests.factories import Account, make_account, make_device
+from tests.jobs.holding import held, is_waited_for
 from tests.jobs.inline import run_job
 from tests.jobs.processes import Worker, start, sweeper
 
 __all__ = ["start", "sweeper"]  # fixtures
 pytestmark = [pytest.mark.xdist_group("jobs"), pytest.mark.usefixtures("sweeper")]
 
-MANY = 20_000
+MANY = 3_000
 
 
 @pytest.fixture
 def many(account: Account, device: Any) -> None:
-    """So many logs of a device, a second apart, and none of them small: a file of them takes a moment."""
+    """So many logs of a device, a second apart, and none of them small.
+
+    They are read in two batches. The first fills a chunk of the file, and the second another.
+    """
     ours = {"organization_id": ObjectId(account.actor.organization_id), "device_id": ObjectId(device["id"])}
-    begin = system_clock.now().replace(microsecond=0) - timedelta(days=6)
-    for first in range(0, MANY, 2000):
-        rows = [
-            {
-                **ours,
-                "event": "on",
-                "level": "info",
-                "message": f"message {n}",
-                "metadata": {"noise": hashlib.sha512(b"%d" % n).hexdigest() * 12},
-                "at": begin + timedelta(seconds=n),
-                "received_at": begin,
-            }
-            for n in range(first, first + 2000)
-        ]
-        with pymongo.timeout(60):  # a busy machine is no outage
-            mongo.database()["logs"].insert_many(rows)
+    begin, draw = system_clock.now().replace(microsecond=0) - timedelta(days=6), random.Random(MANY)
+    rows = [
+        {
+            **ours,
+            "event": "on",
+            "level": "info",
+            "message": f"message {n}",
+            "metadata": {"noise": draw.randbytes(700).hex()},
+            "at": begin + timedelta(seconds=n),
+            "received_at": begin,
+        }
+        for n in range(MANY)
+    ]
+    with pymongo.timeout(60):  # a busy machine is no outage
+        mongo.database()["logs"].insert_many(rows)
 
 
-def is_written(export: dict[str, Any], attempt: int = 1) -> None:
-    """Wait until an attempt has written some of it."""
-    begun = {"id": export["jobId"], "attempts": attempt, "progress__done__gt": 0}
-    wait_until(lambda: Job.objects(**begun).first(), 60, "it to be under way")
+@contextmanager
+def half_written(export: dict[str, Any], start: Callable[..., Worker]) -> Iterator[Worker]:
+    """In this block its first worker has written a chunk of it, and waits to write the second."""
+    with held("exports.chunks", {"files_id": file_id(export["jobId"], 1), "n": 1}):
+        worker = start()
+        begun = Job.objects(id=export["jobId"], progress__done__gt=0)
+        wait_until(lambda: begun.first() and is_waited_for("exports.chunks"), 60, "it to be half written")
+        yield worker
 
 
 def ends(export: dict[str, Any], status: str = "completed", seconds: float = 60) -> Job:
@@ -76,11 +85,10 @@ def is_whole(client: FlaskClient, job: Job) -> None:
 def test_whose_worker_and_process_are_killed_is_finished_by_another_with_each_row_once(
     client: FlaskClient, ask: Ask, start: Callable[..., Worker]
 ) -> None:
-    doomed, export = start(), ask(compress=True)
-    is_written(export)
-    child = doomed.child()
-    child.kill()
-    doomed.end()
+    export = ask(compress=True)
+    with half_written(export, start) as doomed:
+        doomed.child().kill()
+        doomed.end()
     start()
 
     done = ends(export)
@@ -94,11 +102,11 @@ def test_whose_worker_and_process_are_killed_is_finished_by_another_with_each_ro
 def test_what_a_stopped_worker_writes_when_it_wakes_up_is_refused(
     client: FlaskClient, ask: Ask, start: Callable[..., Worker]
 ) -> None:
-    sleeper, export = start(), ask(compress=True)
-    is_written(export)
-    child = sleeper.child()
-    for process in (sleeper.process.pid, child.pid):
-        os.kill(process, signal.SIGSTOP)
+    export = ask(compress=True)
+    with half_written(export, start) as sleeper:
+        child = sleeper.child()
+        for process in (sleeper.process.pid, child.pid):
+            os.kill(process, signal.SIGSTOP)
     start()
     done = ends(export)
     for process in (sleeper.process.pid, child.pid):
@@ -115,10 +123,14 @@ def test_what_a_stopped_worker_writes_when_it_wakes_up_is_refused(
 def test_one_that_is_made_is_called_off_and_leaves_nothing(
     client: FlaskClient, ask: Ask, start: Callable[..., Worker]
 ) -> None:
-    start()
     export = ask(compress=True)
-    is_written(export)
-    assert client.post(f"{AT}/{export['jobId']}/cancel").status_code == 200
+    with half_written(export, start) as worker:
+        child = worker.child()
+        child.suspend()  # or it may remove what it has written before the second chunk has come
+        assert client.post(f"{AT}/{export['jobId']}/cancel").status_code == 200
+    chunks = mongo.database()["exports.chunks"]
+    wait_until(lambda: chunks.count_documents({}) == 2, what="the second chunk")
+    child.resume()
     ends(export, "cancelled", 10)
     wait_until(lambda: FILES.ids() == set(), what="its parts to be removed")
 
@@ -129,7 +141,7 @@ def test_all_that_wait_are_made_though_redis_forgets_them_and_nobody_waits_for_a
 ) -> None:
     other = make_account()
     make_device(other.actor)
-    ours = [client.post(AT, json=wanted()).json for _ in range(10)]
+    ours = [client.post(AT, json=wanted()).json for _ in range(5)]
     theirs = client_of(other).post(AT, json=wanted()).json
     redis.current().client.flushdb()
     start()

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from devicehub.core import clock, mongo
 from devicehub.devices import keys
 from devicehub.jobs.models import Job
-from devicehub.logs import imports, jobs
+from devicehub.logs import importing, imports, jobs
 from devicehub.logs.models import Import, ImportPart
 from tests.conftest import wait_until
 from tests.factories import Account, bearing, log_in, make_account, make_api_key, make_device
@@ -67,6 +67,18 @@ def lines_of(device: Any, number: int) -> bytes:
 def written() -> list[int]:
     """Which lines have become logs."""
     return sorted(row["metadata"]["line"] for row in mongo.database()["logs"].find({}, {"metadata": 1}))
+
+
+@pytest.mark.parametrize(("number", "is_kept"), [(10_000, False), (10_001, True)])
+def test_of_more_than_ten_thousand_lines_a_job_does_it(
+    monkeypatch: pytest.MonkeyPatch, number: int, is_kept: bool
+) -> None:
+    nobody: Any = None
+    kept: list[int] = []
+    monkeypatch.setattr(importing, "write", lambda *_: importing.Outcome())
+    monkeypatch.setattr(imports, "keep", lambda _actor, _id, lines: kept.append(len(list(lines))))
+    imports.add(nobody, [(n, {}, None) for n in range(number)])
+    assert kept == [number] * is_kept
 
 
 def test_a_stranger_imports_nothing(client: FlaskClient) -> None:

@@ -19,6 +19,9 @@ from tests.factories import Account
 
 Heard = tuple[str, dict[str, Any]]
 
+# What was not UTF-8 would not be decoded. websocket-client looks at each byte before that, in Python.
+NOT_CHECKED_TWICE = {"skip_utf8_validation": True}
+
 
 class OrderedEngine(engineio.Client):
     """engine.io's client gives each message a thread of its own; this one keeps their order."""
@@ -41,7 +44,7 @@ class Socket:
 
     def __init__(self, url: str, auth: Any = None, **options: Any) -> None:
         self.heard: list[Heard] = []
-        self.client = OrderedClient(reconnection=False)
+        self.client = OrderedClient(reconnection=False, websocket_extra_options=NOT_CHECKED_TWICE)
         self.client.on("*", lambda event, payload=None: self.heard.append((event, payload)))
         self.client.on("connect_error", self._note_refusal)
         self.refusal: Any = None
@@ -122,11 +125,15 @@ class Stream(threading.Thread):
         self.ended = True
 
     def named(self, event: str) -> list[dict[str, Any]]:
-        return [json.loads(one["data"]) for one in list(self.heard) if one.get("event") == event]
+        return [json.loads(data) for data in self._data(event)]
 
     def wait_for(self, event: str, count: int = 1) -> dict[str, Any]:
-        wait_until(lambda: len(self.named(event)) >= count, 30, f"{count} {event}, heard {len(self.heard)} events")
-        return self.named(event)[count - 1]
+        wait_until(lambda: len(self._data(event)) >= count, 30, f"{count} {event}, heard {len(self.heard)} events")
+        awaited: dict[str, Any] = json.loads(self._data(event)[count - 1])
+        return awaited
+
+    def _data(self, event: str) -> list[str]:
+        return [one["data"] for one in list(self.heard) if one.get("event") == event]
 
     def close(self) -> None:
         self.response.close()
@@ -150,9 +157,8 @@ def slow_socket(url: str, account: Account) -> websocket.WebSocket:
     end = socket.socket()
     end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     end.connect((host, int(port)))
-    made = websocket.create_connection(
-        f"ws://{host}:{port}/socket.io/?EIO=4&transport=websocket", socket=end, timeout=20
-    )
+    address = f"ws://{host}:{port}/socket.io/?EIO=4&transport=websocket"
+    made = websocket.create_connection(address, socket=end, timeout=20, **NOT_CHECKED_TWICE)
     made.send("40" + json.dumps({"token": account.access_token}))
     while not str(made.recv()).startswith('42["connected"'):
         pass

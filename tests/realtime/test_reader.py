@@ -1,7 +1,5 @@
 """The reader: every entry once, in the order of the log, whatever happens to Redis in between."""
 
-import os
-import signal
 import threading
 from collections.abc import Iterator
 
@@ -112,11 +110,13 @@ def test_a_feed_without_listeners_is_given_up(ear: Ear, log: EventLog) -> None:
     wait_until(lambda: redis.current().client.pubsub_numsub(channel)[0][1] == 0, what="the channel to be left")
 
 
-def test_what_was_published_while_the_line_was_down_is_caught_up_in_order(ear: Ear, log: EventLog) -> None:
+def test_what_was_published_while_the_line_was_down_is_caught_up_in_order(
+    ear: Ear, log: EventLog, servers: Servers
+) -> None:
     ear.follow()
     log.publish(ORGANIZATION, numbered(1))
     ear.wait_for(1)
-    redis.current().client.client_kill_filter(_type="pubsub")
+    servers.cut_lines()
     for number in range(2, 30):
         log.publish(ORGANIZATION, numbered(number))
     ear.wait_for(29)
@@ -139,7 +139,7 @@ def test_after_redis_was_stopped_and_started_it_is_heard_again(ear: Ear, log: Ev
 @pytest.mark.parametrize("listening", [True, False], ids=["heard", "missed"])
 @pytest.mark.parametrize("far_ahead", [False, True], ids=["ids grow", "ids fall back"])
 def test_after_redis_was_emptied_the_new_stream_is_heard_from_its_beginning(
-    ear: Ear, log: EventLog, far_ahead: bool, listening: bool
+    ear: Ear, log: EventLog, servers: Servers, far_ahead: bool, listening: bool
 ) -> None:
     """Even where the old stream's ids were ahead of the clock: then comparing ids would drop every new one."""
     if far_ahead:
@@ -150,7 +150,7 @@ def test_after_redis_was_emptied_the_new_stream_is_heard_from_its_beginning(
     log.publish(ORGANIZATION, numbered(1))
     ear.wait_for(1)
     if not listening:
-        redis.current().client.client_kill_filter(_type="pubsub")
+        servers.cut_lines()
     redis.current().client.flushall()
     log.publish(ORGANIZATION, numbered(2))
     log.publish(ORGANIZATION, numbered(3))
@@ -184,11 +184,8 @@ def test_a_redis_that_hangs_is_noticed_and_comes_back(servers: Servers) -> None:
     listener = threading.Thread(target=lambda: [heard.append(one) for one in line.listen()])
     listener.start()
     wait_until(lambda: Heard("subscribed", "a-channel") in heard, what="the subscription")
-    os.kill(servers.redis.pid, signal.SIGSTOP)
-    try:
+    with servers.hung_redis():
         wait_until(lambda: Heard("down") in heard, 20, "the loss to be noticed")
-    finally:
-        os.kill(servers.redis.pid, signal.SIGCONT)
     wait_until(lambda: heard.count(Heard("subscribed", "a-channel")) == 2, 20, "the subscription")
     redis.current().breaker.succeeded()
     redis.current().client.publish("a-channel", "hello")

@@ -52,18 +52,17 @@ def without_redis(request: pytest.FixtureRequest, servers: Servers, http: httpx.
     """Run a block without Redis: it is gone, or there and does not answer."""
 
     @contextmanager
-    def outage() -> Iterator[None]:
-        if request.param == "stopped":
-            servers.redis.stop()
-        else:
-            os.kill(servers.redis.pid, signal.SIGSTOP)
+    def stopped() -> Iterator[None]:
+        servers.redis.stop()
         try:
             yield
         finally:
-            if request.param == "stopped":
-                servers.restart_redis()
-            else:
-                os.kill(servers.redis.pid, signal.SIGCONT)
+            servers.restart_redis()
+
+    @contextmanager
+    def outage() -> Iterator[None]:
+        with stopped() if request.param == "stopped" else servers.hung_redis():
+            yield
         wait_until(lambda: redis_is_connected(http))
 
     return outage
