@@ -75,6 +75,11 @@ def build(context: Context) -> dict[str, Any]:
     }
 
 
+def take_back(result: Mapping[str, Any]) -> None:
+    """Remove a file that is whole, but for whom nobody waits any more."""
+    FILES.delete(result["file_id"])
+
+
 def file_id(job_id: str, attempt: int) -> ObjectId:
     """The id of the file that an attempt at a job writes."""
     return ids.derived(f"export:{job_id}", attempt)

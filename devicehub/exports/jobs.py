@@ -16,7 +16,7 @@ from devicehub.organizations import service as organizations
 from devicehub.reports import schedules
 
 
-@job(NAME, timeout_s=3600)
+@job(NAME, timeout_s=3600, undo=building.take_back)
 def build(context: Context) -> Mapping[str, Any]:
     """Make the file of an export."""
     return building.build(context)

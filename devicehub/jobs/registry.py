@@ -25,7 +25,13 @@ class Context(Protocol):
         """Raise what ends the job when it was cancelled or its lease was lost; cheap, ask often."""
 
 
-Work = Callable[[Context], Mapping[str, Any] | None]
+Result = Mapping[str, Any]
+Work = Callable[[Context], Result | None]
+Undo = Callable[[Result], None]
+
+
+def _leave(_result: Result) -> None:
+    """Let what was made stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +42,24 @@ class Registered:
     work: Work
     timeout_s: float
     delays: tuple[float, ...]
+    undo: Undo
 
 
 _registered: dict[str, Registered] = {}
 
 
-def job(name: str, *, timeout_s: float = 600, delays: tuple[float, ...] = (5, 30, 120)) -> Callable[[Work], Work]:
+def job(
+    name: str, *, timeout_s: float = 600, delays: tuple[float, ...] = (5, 30, 120), undo: Undo = _leave
+) -> Callable[[Work], Work]:
     """Declare the function that does the job `name` (`feature.verb`); what it returns is kept as the result.
 
     What it raises has it tried again after each of `delays` seconds, and then no more; at once no more if it is an
-    error of ours of the 4xx kind. It may be done twice, so a second run must do no harm.
+    error of ours of the 4xx kind. It may be done twice, so a second run must do no harm. A result that cannot be
+    kept any more, for the job was cancelled or lost since it last looked, is given to `undo`.
     """
 
     def declare(work: Work) -> Work:
-        _registered[name] = Registered(name, work, timeout_s, delays)
+        _registered[name] = Registered(name, work, timeout_s, delays, undo)
         return work
 
     return declare

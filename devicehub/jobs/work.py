@@ -54,7 +54,11 @@ def perform(job_id: str, *, give_up: GiveUp) -> None:
 
 def _complete(claim: Claim, result: Mapping[str, Any]) -> None:
     watched = bool(claim.row.get("watched"))
-    claim.complete(result, untold=watched)
+    try:
+        claim.complete(result, untold=watched)
+    except Stopped:
+        registry.registered(claim.row["name"]).undo(result)
+        raise
     if watched:
         telling.ended({**claim.row, "status": "completed"})
 

@@ -12,6 +12,7 @@ from bson import ObjectId
 from flask.testing import FlaskClient
 
 from devicehub.core import mongo
+from devicehub.core.files import Stored, Writer
 from devicehub.jobs import service as jobs
 from devicehub.jobs.models import Job
 from devicehub.web import openapi
@@ -344,6 +345,24 @@ def test_one_that_waits_is_called_off_at_once_and_not_twice(client: FlaskClient,
     refused(client.post(at(export, "/cancel")), 409, "INVALID_STATE")
     refused(client.get(at(export, "/download")), 409, "EXPORT_NOT_READY")
     assert run_job(export["jobId"]).status == "cancelled"
+
+
+@pytest.mark.actor("operator")
+def test_one_that_is_called_off_when_its_file_is_whole_leaves_nothing(
+    client: FlaskClient, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export, finish, held = ask(), Writer.finish, []
+
+    def finish_and_be_called_off(writer: Writer) -> Stored:
+        stored = finish(writer)
+        held.append(files())
+        assert client.post(at(export, "/cancel")).json["status"] == "processing"
+        return stored
+
+    monkeypatch.setattr(Writer, "finish", finish_and_be_called_off)
+    assert run_job(export["jobId"]).status == "cancelled"
+    assert held[0] > 0
+    assert files() == 0
 
 
 @pytest.mark.actor("operator")
