@@ -1,7 +1,9 @@
 """The ground of every test: a real MongoDB and Redis for each parallel worker, emptied between tests."""
 
+import gc
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +14,7 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -56,6 +59,15 @@ NO_LIMITS = {
     f"{name}_rate_limit": "1000000 per minute"
     for name in ("auth", "refresh", "device", "ingest", "analytics", "export", "invitation", "webhook", "general")
 } | {"sockets_per_user": "1000", "streams_per_user": "1000"}
+
+
+# All that is imported, and every test that is found, stays to the end: whoever collects garbage need not look through it.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
@@ -132,13 +144,17 @@ def _port(url: str) -> int:
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    folder = tmp_path_factory.mktemp("servers")
-    mongod = start_mongod(folder / "mongo", port=free_port())
-    started = Servers(folder, mongod, start_redis(folder / "redis", port=free_port()))
-    yield started
-    started.redis.stop()
-    started.mongod.stop()
+def servers() -> Iterator[Servers]:
+    # A disk would only be waited for; what a server that is killed has written is still there without one.
+    memory = Path("/dev/shm")  # noqa: S108 - the folder in it has a name that nobody knows
+    is_roomy = memory.is_dir() and shutil.disk_usage(memory).free > 4 << 30
+    with TemporaryDirectory(prefix="devicehub-tests-", dir=memory if is_roomy else None) as made:
+        folder = Path(made)
+        mongod = start_mongod(folder / "mongo", port=free_port())
+        started = Servers(folder, mongod, start_redis(folder / "redis", port=free_port()))
+        yield started
+        started.redis.stop()
+        started.mongod.stop()
 
 
 @pytest.fixture(scope="session")
