@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 import socketio
+from flask import Flask
 
-from tests.conftest import LiveServer, wait_until
+from devicehub.core.config import Settings
+from tests.conftest import LiveServer, start_server, wait_until
 from tests.factories import Account, make_account
 
 # gunicorn waits 20 s for whom it takes to be in a request; the bound tells that it did not.
@@ -20,6 +22,15 @@ SOON_S = 10
 def server(serve: Callable[..., LiveServer]) -> Iterator[LiveServer]:
     """A process of this test's own."""
     started = serve()
+    yield started
+    if started.process.poll() is None:
+        started.kill()
+
+
+@pytest.fixture
+def launched(settings: Settings, app: Flask) -> Iterator[LiveServer]:
+    """One more, by the command that is typed: its arbiter has been patched by nobody."""
+    started = start_server(settings, {})
     yield started
     if started.process.poll() is None:
         started.kill()
@@ -78,24 +89,24 @@ def test_a_client_that_only_keeps_its_connection_is_not_waited_for(server: LiveS
         assert server.process.wait(SOON_S) == 0
 
 
-def test_a_request_in_flight_is_answered_and_the_next_is_told_to_go_elsewhere(server: LiveServer) -> None:
+def test_a_request_in_flight_is_answered_and_the_next_is_told_to_go_elsewhere(launched: LiveServer) -> None:
     body = json.dumps({"email": "nobody@example.com", "password": "correct horse battery"}).encode()
     head = (
         "POST /api/auth/login HTTP/1.1\r\nHost: devicehub\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
     )
     with (
-        socket.create_connection(address(server), timeout=SOON_S) as connection,
+        socket.create_connection(address(launched), timeout=SOON_S) as connection,
         connection.makefile("rb") as answers,
     ):
         connection.sendall(head.encode())
         assert answers.readline().startswith(b"HTTP/1.1 100"), "the request has not begun"
         # Its one thread has time for others, so it waits for the body now.
-        assert httpx.get(f"{server.url}/health/live").is_success
-        server.process.terminate()
-        wait_until(lambda: not is_listening(server), what="the server to stop accepting")
+        assert httpx.get(f"{launched.url}/health/live").is_success
+        launched.process.terminate()
+        wait_until(lambda: not is_listening(launched), what="the server to stop accepting")
 
         connection.sendall(body + b"GET /health/ready HTTP/1.1\r\nHost: devicehub\r\n\r\n")
 
         assert re.findall(rb"HTTP/1.1 (\d+)", answers.read()) == [b"401", b"503"]
-    assert server.process.wait(SOON_S) == 0
+    assert launched.process.wait(SOON_S) == 0
