@@ -1,10 +1,11 @@
 """Runs of `make run` with stand-ins for the api and the worker, and a watch on what they leave behind."""
 
 import contextlib
-import multiprocessing
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,7 @@ import psutil
 import pytest
 
 from tests.conftest import ROOT, free_port, wait_until
-from tests.embedded import forked
 
-RUNS = multiprocessing.get_context("forkserver")
-RUNS.set_forkserver_preload([forked.__name__])
 # Servers that need not exist: the stand-ins do not speak to them.
 ELSEWHERE = {"MONGODB_URI": "mongodb://127.0.0.1:1/devicehub", "REDIS_URL": "redis://127.0.0.1:1/0"}
 SETTINGS = ("APP_ENV", "DEVICEHUB_HOST", "DEVICEHUB_VAR", "MONGODB_URI", "PORT", "REDIS_HOST", "REDIS_URL")
@@ -37,15 +35,19 @@ def environment() -> dict[str, str]:
 
 
 class Run:
-    """A supervisor in a process of its own; its settings are read in that process, too (`forked.py`)."""
+    """A supervisor in a process of its own."""
 
     def __init__(self, folder: Path, programs: tuple[str, ...], given: dict[str, str]) -> None:
         self.folder = folder
         self._output = folder / "output"
-        self._output.touch()
-        beginning = (folder, self._output, environment() | given, programs)
-        self.process = RUNS.Process(target=forked.begin, args=beginning)
-        self.process.start()
+        with self._output.open("ab") as output:
+            self.process = subprocess.Popen(
+                (sys.executable, "-m", "tests.embedded.standin", "run", *programs),
+                cwd=folder,
+                env=environment() | given,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
 
     @property
     def output(self) -> str:
@@ -56,7 +58,7 @@ class Run:
 
         def said() -> re.Match[str] | None:
             found = re.search(pattern, self.output)
-            assert found or self.process.is_alive(), f"ended without {pattern!r}: {self.output}"
+            assert found or self.process.poll() is None, f"ended without {pattern!r}: {self.output}"
             return found
 
         match: re.Match[str] = wait_until(said, 30, f"{pattern!r} in the output")
@@ -95,25 +97,10 @@ class Run:
         pid: int = wait_until(found, 30, f"a child {pattern!r}")
         return pid
 
-    def hears(self, number: signal.Signals) -> None:
-        assert self.process.pid
-        os.kill(self.process.pid, number)
-
     def ends(self, number: signal.Signals = signal.SIGINT) -> int:
         """Its exit code after a signal."""
-        self.hears(number)
-        return self.ended()
-
-    def ended(self) -> int:
-        """Its exit code, once it has ended."""
-        self.process.join(30)
-        assert self.process.exitcode is not None, self.output
-        return self.process.exitcode
-
-    def is_killed(self) -> None:
-        """It ends without a word to anybody."""
-        self.process.kill()
-        self.process.join()
+        self.process.send_signal(number)
+        return self.process.wait(30)
 
 
 @pytest.fixture
@@ -138,7 +125,8 @@ def run(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     yield start
     for each in runs:
         family = each.family()
-        each.is_killed()
+        each.process.kill()
+        each.process.wait()
         wait_until(lambda family=family: not any(alive(pid) for pid in family), 20, f"the end of {family}")
 
 
