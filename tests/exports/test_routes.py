@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 
 from devicehub.core import mongo
 from devicehub.core.files import Stored, Writer
+from devicehub.exports import expiry
 from devicehub.jobs import service as jobs
 from devicehub.jobs.models import Job
 from devicehub.web import openapi
@@ -347,21 +348,40 @@ def test_one_that_waits_is_called_off_at_once_and_not_twice(client: FlaskClient,
     assert run_job(export["jobId"]).status == "cancelled"
 
 
+@pytest.fixture
+def when_it_is_whole(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Have something happen when the file of an export is whole, and not published yet."""
+
+    def happens(deed: Callable[[], object]) -> None:
+        finish = Writer.finish
+
+        def finish_and_then(writer: Writer) -> Stored:
+            stored = finish(writer)
+            assert files() > 0
+            deed()
+            return stored
+
+        monkeypatch.setattr(Writer, "finish", finish_and_then)
+
+    return happens
+
+
 @pytest.mark.actor("operator")
 def test_one_that_is_called_off_when_its_file_is_whole_leaves_nothing(
-    client: FlaskClient, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, ask: Ask, when_it_is_whole: Any
 ) -> None:
-    export, finish, held = ask(), Writer.finish, []
-
-    def finish_and_be_called_off(writer: Writer) -> Stored:
-        stored = finish(writer)
-        held.append(files())
-        assert client.post(at(export, "/cancel")).json["status"] == "processing"
-        return stored
-
-    monkeypatch.setattr(Writer, "finish", finish_and_be_called_off)
+    export = ask()
+    when_it_is_whole(lambda: client.post(at(export, "/cancel")))
     assert run_job(export["jobId"]).status == "cancelled"
-    assert held[0] > 0
+    assert files() == 0
+
+
+@pytest.mark.actor("operator")
+def test_one_that_is_deleted_when_its_file_is_whole_leaves_nothing(ask: Ask, when_it_is_whole: Any) -> None:
+    export = ask()
+    when_it_is_whole(lambda: list(expiry.forget(Job.objects(id=export["jobId"]))))
+    with pytest.raises(Job.DoesNotExist):
+        run_job(export["jobId"])
     assert files() == 0
 
 
