@@ -33,6 +33,8 @@ SILENCE_S = 30
 PATIENCE_S = 1.0
 # While so much waits for a client it is told no more of what it missed.
 MANY, MUCH = 100, MOST_BYTES // 2
+# python-engineio's client ends its session when one answer to its poll holds more.
+MOST_AT_ONCE = 16
 
 _SHOWN_AS = ("gunicorn.socket", "werkzeug.socket")
 _ESTABLISHED = 1
@@ -96,10 +98,11 @@ class Lane:
 
     Once the client's WebSocket is open the queue is passed by: a packet goes straight to the outbox, as the frame
     that is made once for everybody. What is queued is bounded too: a client that does not come for it is let go.
+    engine.io waits for the first packet of an answer and takes with it what is there: no more than MOST_AT_ONCE.
     """
 
     outbox: Outbox | None = None
-    size = 0
+    size = taken = 0
 
     @property
     def direct(self) -> Outbox | None:
@@ -118,6 +121,10 @@ class Lane:
         super().put(packet, *args, **kwargs)  # type: ignore[misc]
 
     def get(self, block: bool = True, timeout: float | None = None) -> Packet | None:
+        if block:
+            self.taken = 0
+        elif self.taken >= MOST_AT_ONCE:
+            raise Empty
         while True:
             try:
                 packet: Packet | None = super().get(block, timeout)  # type: ignore[misc]
@@ -127,6 +134,7 @@ class Lane:
                     raise
             else:
                 self.size -= _size(packet)
+                self.taken += 1
                 return packet
 
 

@@ -4,8 +4,9 @@ import inspect
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from queue import Empty, Queue
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ import websocket
 from engineio.async_drivers import gevent as driver
 from engineio.async_drivers._websocket_wsgi import SimpleWebSocketWSGI
 from engineio.packet import MESSAGE, Packet
+from flask import Flask
 from socketio import manager as socketio_manager
 from socketio.base_manager import BaseManager
 from socketio.pubsub_manager import PubSubManager
@@ -29,9 +31,16 @@ from devicehub.realtime.outbox import MOST_FRAMES, Outbox
 from devicehub.realtime.transport import MOST_UNREAD, CarefulSocket, Lane, frame_of
 from tests.conftest import LiveServer, wait_until
 from tests.factories import make_account
-from tests.realtime.clients import slow_socket, socket_of, tell_much
+from tests.realtime.clients import Socket, slow_socket, socket_of, tell_much
 
 Connection = tuple[socket.socket, socket.socket]
+
+
+@dataclass
+class Polling:
+    actor: Actor
+    other: Socket
+    poll: Callable[[], httpx.Response]
 
 
 @pytest.fixture
@@ -189,8 +198,9 @@ def test_a_client_that_does_not_read_is_cut_off_and_others_hear_on(live_server: 
         assert numbers == [number % 20 for number in range(len(numbers))]
 
 
-@pytest.mark.usefixtures("app")
-def test_a_client_that_does_not_poll_is_let_go(live_server: LiveServer) -> None:
+@pytest.fixture
+def polling(app: Flask, live_server: LiveServer) -> Iterator[Polling]:
+    """A greeted client that polls only when it is told to, and somebody else who hears the same."""
     account = make_account()
     with (
         httpx.Client(base_url=live_server.url, timeout=10) as client,
@@ -200,10 +210,28 @@ def test_a_client_that_does_not_poll_is_let_go(live_server: LiveServer) -> None:
         address += f"&sid={json.loads(client.get(address).text[1:])['sid']}"
         client.post(address, content="40" + json.dumps({"token": account.access_token}))
         assert client.get(address).text.startswith("40")
-        for number in range(MOST_FRAMES + 10):
-            tell(account.actor, number)
-        other.wait_for("device-heartbeat", MOST_FRAMES + 10)
-        wait_until(lambda: client.get(address).status_code == 400, what="its end")
+        yield Polling(account.actor, other, lambda: client.get(address))
+
+
+def test_a_client_that_was_slow_to_poll_is_answered_no_more_at_once_than_any_takes(polling: Polling) -> None:
+    """python-engineio's takes 16 packets; more of them end its session."""
+    for number in range(40):
+        tell(polling.actor, number)
+    polling.other.wait_for("device-heartbeat", 40)
+    heard: list[int] = []
+    while len(heard) < 40:
+        packets = polling.poll().text.split("\x1e")
+        assert len(packets) <= 16
+        told = [json.loads(packet[2:]) for packet in packets if packet.startswith("42")]
+        heard += [payload["metrics"]["number"] for event, payload in told if event == "device-heartbeat"]
+    assert heard == list(range(40))
+
+
+def test_a_client_that_does_not_poll_is_let_go(polling: Polling) -> None:
+    for number in range(MOST_FRAMES + 10):
+        tell(polling.actor, number)
+    polling.other.wait_for("device-heartbeat", MOST_FRAMES + 10)
+    wait_until(lambda: polling.poll().status_code == 400, what="its end")
 
 
 def tell(actor: Actor, number: int) -> None:
