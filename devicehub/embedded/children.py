@@ -15,7 +15,7 @@ from typing import IO
 
 import psutil
 
-from devicehub.embedded import bound, ports, reaper
+from devicehub.embedded import bound, interrupts, ports, reaper
 from devicehub.embedded.errors import FolderInUse
 
 POLL_S = 0.01
@@ -23,13 +23,15 @@ LOCK_WAIT_S = 10.0
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Whether `condition` came true within `seconds`."""
+    """Whether `condition` came true within `seconds`; KeyboardInterrupt if a signal came."""
     deadline = time.monotonic() + seconds
-    while not condition():
+    while True:
+        interrupts.check()
+        if condition():
+            return True
         if time.monotonic() >= deadline:
             return False
         time.sleep(POLL_S)
-    return True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from devicehub.core import running
-from devicehub.embedded import ports, servers
+from devicehub.embedded import interrupts, ports, servers
 from devicehub.embedded.children import Child, Program, held
 from devicehub.embedded.errors import EmbeddedError, FolderInUse
 from devicehub.embedded.mongod import start_mongod
@@ -64,7 +64,7 @@ DEFAULTS = Programs()
 
 def main(programs: Programs = DEFAULTS, *, healthy_within: float = HEALTHY_S) -> int:
     """Run until Ctrl-C or SIGTERM; the exit code."""
-    _interrupt_on(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    interrupts.listen_for(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     try:
         wishes = _wishes()
         var = Path(wishes.var)
@@ -102,7 +102,7 @@ class _Run:
             self.screen.ready(url, self.var, health, has_mail_page=in_development)
             self.supervisor.watch()
         finally:
-            _ignore(signal.SIGTERM, signal.SIGHUP)
+            interrupts.ignore(signal.SIGTERM, signal.SIGHUP)
             self.screen.say("Stopping ...")
             running.withdraw(self.var)
             self.supervisor.stop()
@@ -148,6 +148,7 @@ class _Run:
         """What /health says once it says healthy, or after `seconds`; ServerFailed if a child ends first."""
         deadline = time.monotonic() + seconds
         while True:
+            interrupts.check()
             health = _health(self.host, self.port)
             if child := self.supervisor.dead():
                 raise servers.failed(child, f"ended ({child.ending()}) before DeviceHub was healthy")
@@ -177,19 +178,6 @@ def _health(host: str, port: int) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return body
-
-
-def _interrupt_on(*signals: signal.Signals) -> None:
-    """Let each of `signals` do what Ctrl-C does, except a hang-up that `nohup` has us ignore."""
-    for number in signals:
-        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
-
-
-def _ignore(*signals: signal.Signals) -> None:
-    """From now on only a Ctrl-C hurries us: make, say, passes on a SIGTERM that we have had already."""
-    for number in signals:
-        signal.signal(number, signal.SIG_IGN)
 
 
 @contextlib.contextmanager

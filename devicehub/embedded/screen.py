@@ -22,11 +22,8 @@ class Screen:
 
     def say(self, line: str = "") -> None:
         """Print one line."""
-        try:
+        with suppress(OSError):  # the terminal was closed, and that is why we are stopping
             self._console.print(line)
-        except OSError as error:  # the terminal was closed, and that is why we are stopping
-            if isinstance(error.__context__, KeyboardInterrupt):  # it came while rich still had something to write
-                raise error.__context__ from None
 
     @contextmanager
     def quiet_step(self, name: str) -> Iterator[None]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from devicehub.embedded import reaper
+from devicehub.embedded import interrupts, reaper
 from devicehub.embedded.children import Child, wait_until
 from devicehub.embedded.errors import EmbeddedError
 
@@ -61,8 +61,9 @@ class Supervisor:
         return next((watch.child for watch in self._watches() if not watch.child.is_running()), None)
 
     def watch(self) -> None:
-        """Start again whoever dies, until an exception (a KeyboardInterrupt, say) ends it."""
+        """Start again whoever dies, until a signal ends it with a KeyboardInterrupt."""
         while True:
+            interrupts.check()
             self.look(time.monotonic())
             time.sleep(LOOK_S)
 
