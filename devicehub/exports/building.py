@@ -5,6 +5,7 @@ left behind is known by that, and removed. The file is published by the write th
 """
 
 import gzip
+import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,6 +45,13 @@ class Plan:
     media_type: str
 
 
+class _Gzip(gzip.GzipFile):
+    """Does not say where it is: a workbook's zipfile takes that for leave to go back and fill in a size."""
+
+    def tell(self) -> int:
+        raise io.UnsupportedOperation("tell")
+
+
 def build(context: Context) -> dict[str, Any]:
     """Make the file; what is to be known of it. Raises ExporterGone, ExportTooWide or ExportStorageFull."""
     if context.actor is None:
@@ -56,7 +64,7 @@ def build(context: Context) -> dict[str, Any]:
     with _writing(context, name) as writer:
         if asked.get("compress"):
             name, media_type = f"{name}.gz", GZIP
-            with gzip.GzipFile(fileobj=cast(BinaryIO, writer), mode="wb", compresslevel=5, mtime=0) as packed:
+            with _Gzip(fileobj=cast(BinaryIO, writer), mode="wb", compresslevel=5, mtime=0) as packed:
                 records = plan.fill(cast(BinaryIO, packed))
         else:
             media_type = plan.media_type

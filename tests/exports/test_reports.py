@@ -1,5 +1,6 @@
 """Reports as files: of every format, with the figures of the report that is shown."""
 
+import gzip
 import io
 from collections.abc import Callable
 from datetime import datetime
@@ -53,6 +54,18 @@ def test_a_spreadsheet_opens_with_charts_and_without_formulas(used: Any, make: A
     assert any(cell.value == "=Pump" and cell.data_type == "s" for cell in cells)
     assert not any(cell.data_type == "f" for cell in cells)
     assert sum(len(sheet._charts) for sheet in book) > 0
+
+
+@pytest.mark.actor("operator")
+@pytest.mark.parametrize("form", ["csv", "json", "ndjson", "xlsx", "pdf"])
+def test_a_report_of_every_format_may_be_compressed(used: Any, make: Ask, download: Download, form: str) -> None:
+    unpacked = gzip.decompress(download(make(**USAGE, format=form, compress=True)))
+    if form == "xlsx":
+        assert openpyxl.load_workbook(io.BytesIO(unpacked)).sheetnames
+    elif form == "pdf":
+        assert pypdf.PdfReader(io.BytesIO(unpacked)).pages
+    else:
+        assert b"Boiler" in unpacked
 
 
 @pytest.mark.actor("operator")
