@@ -36,12 +36,20 @@ def check(password: str, *, name: str, email: str, field: str = "password") -> N
         raise UnfitPassword(errors={field: [reason]})
 
 
-def _what_is_unfit(password: str, name: str, email: str) -> str | None:
+def wrong_length(password: str) -> str | None:
+    """What is wrong with its length, whosever it is to be."""
     text = normalize(password)
     if min(len(password), len(text)) < SHORTEST:  # as it was sent, too: one sign may become three
         return f"Shorter than {SHORTEST} characters."
     if len(text.encode()) > LONGEST_BYTES:
         return f"Longer than {LONGEST_BYTES} bytes."
+    return None
+
+
+def _what_is_unfit(password: str, name: str, email: str) -> str | None:
+    if reason := wrong_length(password):
+        return reason
+    text = normalize(password)
     if text.casefold() in _common():
         return "This is one of the most common passwords."
     if _is_made_of(text.casefold(), name, email):

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from marshmallow import fields, validate
+from marshmallow import ValidationError, fields, validate
 
+from devicehub.auth import passwords
 from devicehub.core.actor import SCOPES
 from devicehub.organizations.schemas import OrganizationSchema
 from devicehub.users.schemas import UserSchema
@@ -30,7 +31,12 @@ def _new_password(example: str) -> fields.String:
         "maxLength": 72,
         "example": example,
     }
-    return fields.String(required=True, validate=validate.Length(max=200), metadata=_PASSWORD | told)
+    return fields.String(required=True, validate=_of_fit_length, metadata=_PASSWORD | told)
+
+
+def _of_fit_length(password: str) -> None:
+    if reason := passwords.wrong_length(password):
+        raise ValidationError(reason)
 
 
 def _password() -> fields.String:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from devicehub.core import clock
@@ -18,6 +18,7 @@ from devicehub.logs.extracts import Row, Wanted
 from devicehub.logs.intake import AHEAD
 
 MOST = 10_000
+FIRST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ def logs(actor: Actor, device_id: str, query: Mapping[str, Any]) -> File:
     All of them are read before the first byte is sent: whatever fails, fails in time to be told.
     """
     end: datetime = query.get("end", clock.now() + AHEAD)
-    start: datetime = query.get("start", end - exports.LONGEST)
+    start: datetime = query.get("start") or end - min(exports.LONGEST, end - FIRST)
     exports.check_range(start, end)
     if query["layout"] == "wide" and query["format"] != "csv":
         raise InvalidInput(errors={"layout": ["Only a CSV is wide."]})

@@ -142,6 +142,16 @@ def test_an_unfit_password_is_refused_by_its_name(client: FlaskClient, unfit: st
     assert list(problem["errors"]) == ["newPassword"]
 
 
+@pytest.mark.parametrize("unfit", ["short", "\u00e9" * 40])
+def test_one_of_no_fit_length_is_refused_before_anything_is_looked_up(client: FlaskClient, unfit: str) -> None:
+    for answer in (
+        change(client, make_account(), "no password of theirs", unfit),
+        reset(client, "no token", unfit),
+    ):
+        problem = refused(answer, 422, "VALIDATION_ERROR")
+        assert list(problem["errors"]) == ["newPassword"]
+
+
 def test_the_present_password_and_the_one_before_are_refused_and_older_ones_not(client: FlaskClient) -> None:
     ada = make_account()
     refused(change(client, ada, PASSWORD, PASSWORD), 422, "PASSWORD_REUSED")

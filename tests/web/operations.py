@@ -60,6 +60,12 @@ class Operation:
         """The parameters of its path, in order."""
         return re.findall(r"\{(\w+)\}", self.path)
 
+    @property
+    def in_query(self) -> dict[str, bool]:
+        """The parameters of its query, and whether each has to be there."""
+        found = self.document.get("parameters", [])
+        return {one["name"]: one.get("required", False) for one in found if one["in"] == "query"}
+
     def address(self, ids: str | Mapping[str, str]) -> str:
         """The path, with every parameter filled in: by one id, or by its name where that is among `ids`."""
         if isinstance(ids, str):

@@ -270,3 +270,15 @@ def test_an_id_that_can_be_none_is_as_unknown(ask: Any, odd: str) -> None:
         answer = ask(operation, odd, **body)
         assert answer.status_code in (404, 405), f"{operation}: {answer.text}"
         refused(answer, answer.status_code)
+
+
+@pytest.mark.actor(platform_admin=True)
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "0001-01-01T12:00:00%2B23:00", "9999-12-31T23:59:59Z"])
+def test_the_first_and_the_last_moments_there_are_break_nothing(ask: Any, own: Ids, moment: str) -> None:
+    ranged = [operation for operation in operations() if "from" in operation.in_query]
+    assert len(ranged) >= 10
+    for operation in ranged:
+        form = "&format=csv" if operation.in_query.get("format") else ""
+        for query in (f"?from={moment}", f"?to={moment}", f"?from={moment}&to={moment}"):
+            answer = ask(operation, own, query + form)
+            assert answer.status_code < 500, f"{operation}{query}: {answer.text}"
