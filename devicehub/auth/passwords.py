@@ -2,7 +2,6 @@
 
 import re
 import threading
-import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -14,16 +13,11 @@ from gevent import monkey
 from gevent.threadpool import ThreadPool
 
 from devicehub.auth.errors import UnfitPassword
+from devicehub.auth.fields import LONGEST_BYTES, normalize, wrong_length
 from devicehub.core import config, turnstile
 from devicehub.core.errors import Busy
 
-SHORTEST, LONGEST_BYTES = 8, 72
 THREADS = 2
-
-
-def normalize(password: str) -> str:
-    """The form a password is hashed in: NFKC, so that how a keyboard composed it does not matter."""
-    return unicodedata.normalize("NFKC", password)
 
 
 def check(password: str, *, name: str, email: str, field: str = "password") -> None:
@@ -34,16 +28,6 @@ def check(password: str, *, name: str, email: str, field: str = "password") -> N
     reason = _what_is_unfit(password, name.casefold(), email.casefold())
     if reason:
         raise UnfitPassword(errors={field: [reason]})
-
-
-def wrong_length(password: str) -> str | None:
-    """What is wrong with its length, whosever it is to be."""
-    text = normalize(password)
-    if min(len(password), len(text)) < SHORTEST:  # as it was sent, too: one sign may become three
-        return f"Shorter than {SHORTEST} characters."
-    if len(text.encode()) > LONGEST_BYTES:
-        return f"Longer than {LONGEST_BYTES} bytes."
-    return None
 
 
 def _what_is_unfit(password: str, name: str, email: str) -> str | None:

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import fields, validate
 
-from devicehub.auth import passwords
+from devicehub.auth.fields import NewPassword
 from devicehub.core.actor import SCOPES
 from devicehub.organizations.schemas import OrganizationSchema
 from devicehub.users.schemas import UserSchema
@@ -24,21 +24,6 @@ def _email() -> fields.Email:
     return fields.Email(required=True, validate=validate.Length(max=254), metadata=_ADDRESS)
 
 
-def _new_password(example: str) -> fields.String:
-    told = {
-        "description": "At least 8 characters and at most 72 bytes (NFKC); no common password.",
-        "minLength": 8,
-        "maxLength": 72,
-        "example": example,
-    }
-    return fields.String(required=True, validate=_of_fit_length, metadata=_PASSWORD | told)
-
-
-def _of_fit_length(password: str) -> None:
-    if reason := passwords.wrong_length(password):
-        raise ValidationError(reason)
-
-
 def _password() -> fields.String:
     return fields.String(required=True, validate=validate.Length(max=200), metadata=_PASSWORD)
 
@@ -46,7 +31,7 @@ def _password() -> fields.String:
 class SignUpSchema(Schema):
     name = Text(100, shortest=2, required=True, metadata={"example": "Ada Lovelace"})
     email = _email()
-    password = _new_password("correct horse battery")
+    password = NewPassword(example="correct horse battery")
     organization_name = Text(100, shortest=2, metadata={"example": "Analytical Engines"})
     invitation_token = fields.String(
         validate=validate.Length(max=512),
@@ -144,7 +129,7 @@ class RevokedSchema(Schema):
 
 class PasswordChangeSchema(Schema):
     current_password = _password()
-    new_password = _new_password("staple battery horse")
+    new_password = NewPassword(example="staple battery horse")
 
 
 class ForgottenSchema(Schema):
@@ -169,7 +154,7 @@ class ResetTokenSchema(Schema):
 
 class PasswordResetSchema(Schema):
     reset_token = fields.String(required=True, validate=validate.Length(max=512), metadata=_RESET_TOKEN)
-    new_password = _new_password("staple battery horse")
+    new_password = NewPassword(example="staple battery horse")
 
 
 class EmailChangeSchema(Schema):

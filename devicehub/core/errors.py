@@ -118,6 +118,15 @@ class PayloadTooLarge(DeviceHubError):
     detail = "The request body is larger than {limit} bytes."
 
 
+class UriTooLong(DeviceHubError):
+    """The server refuses it before the application; named by operations whose query may come to that."""
+
+    status = 414
+    code = "URI_TOO_LONG"
+    title = "URI too long"
+    detail = "The first line of the request is longer than 8190 bytes."
+
+
 class UnsupportedMediaType(DeviceHubError):
     status = 415
     code = "UNSUPPORTED_MEDIA_TYPE"

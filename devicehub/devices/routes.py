@@ -8,7 +8,7 @@ from flask.views import MethodView
 from marshmallow import ValidationError
 
 from devicehub.auth.errors import TooManyKeys
-from devicehub.core.errors import Busy, DeviceHubError, InvalidInput
+from devicehub.core.errors import Busy, DeviceHubError, InvalidInput, UriTooLong
 from devicehub.devices import heartbeats, history, keys, schemas, views
 from devicehub.devices import service as devices
 from devicehub.devices.errors import (
@@ -39,6 +39,7 @@ class Devices(MethodView):
     @blp.arguments(schemas.DeviceQuerySchema, location="query")
     @conditional.documented
     @blp.response(200, schemas.DeviceListSchema)
+    @blp.raises(UriTooLong)
     def get(self, query: dict[str, Any]) -> Response:
         """List devices"""
         page = take_page(query)

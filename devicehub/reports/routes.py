@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response, url_for
 from flask.views import MethodView
 
-from devicehub.core.errors import InvalidDateRange, InvalidInput
+from devicehub.core.errors import InvalidDateRange, InvalidInput, UriTooLong
 from devicehub.devices.errors import DeviceNotFound
 from devicehub.organizations.errors import TooMany
 from devicehub.reports import due, schedules, schemas
@@ -33,7 +33,7 @@ class UsageReport(MethodView):
     @blp.arguments(schemas.UsageReportQuerySchema, location="query")
     @conditional.documented
     @blp.response(200, schemas.ReportSchema)
-    @blp.raises(DeviceNotFound, InvalidDateRange)
+    @blp.raises(DeviceNotFound, InvalidDateRange, UriTooLong)
     def get(self, query: dict[str, Any]) -> Response:
         """Tell usage such that it can be drawn
 

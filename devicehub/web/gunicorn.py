@@ -130,14 +130,18 @@ def worker_exit(_server: Any, _worker: Any) -> None:
 
 def _refuse(client: Any, status: int, *_: str) -> None:
     """Say as a problem what gunicorn refuses by itself; its own words would be HTML, and repeat what was sent."""
-    from devicehub.web import errors  # not before gevent has patched what it uses
+    # Not before gevent has patched what they use.
+    from devicehub.core.errors import DeviceHubError, UriTooLong
+    from devicehub.web import errors
 
     phrase, request_id = HTTPStatus(status).phrase, crypto.random_token(12)
-    code = "INTERNAL_ERROR" if status == 500 else "MALFORMED_REQUEST"
-    detail = (
-        "Something went wrong on our side." if status == 500 else "This is no HTTP, or more of it than is read."
+    known = {error.status: error for error in (UriTooLong, DeviceHubError)}.get(status)
+    code, title, detail = (
+        (known.code, known.title, known.detail)
+        if known
+        else ("MALFORMED_REQUEST", phrase.capitalize(), "This is no HTTP, or more of it than is read.")
     )
-    body = orjson.dumps(errors.problem(status, code, phrase.capitalize(), detail) | {"requestId": request_id})
+    body = orjson.dumps(errors.problem(status, code, title, detail) | {"requestId": request_id})
     head = (
         f"HTTP/1.1 {status} {phrase}\r\nConnection: close\r\nX-Request-ID: {request_id}\r\n"
         f"Content-Type: application/problem+json\r\nContent-Length: {len(body)}\r\n\r\n"

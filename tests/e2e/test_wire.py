@@ -90,5 +90,6 @@ def test_what_is_no_request_is_refused_with_a_problem(live_server: LiveServer, s
     assert head.startswith(b"HTTP/1.1 %d " % status)
     assert b"Content-Type: application/problem+json\r\n" in head
     assert b"X-Request-ID: %s\r\n" % problem["requestId"].encode() in head
-    assert (problem["status"], problem["code"]) == (status, "MALFORMED_REQUEST")
+    assert problem["status"] == status
+    assert problem["code"] == ("URI_TOO_LONG" if status == 414 else "MALFORMED_REQUEST")
     assert b"X-Much" not in body and b"<b>" not in body and b"xxxx" not in body
