@@ -90,7 +90,9 @@ class DeviceById(MethodView):
         """Read a device"""
         found = devices.read(current_actor(), device_id, fresh=conditional.wants_fresh())
         tag = conditional.etag(found.revision, found.cached.payload)
-        return conditional.answer(found.cached, tag=tag, modified_at=found.modified_at)
+        return conditional.answer(
+            found.cached, tag=tag, modified_at=found.modified_at, is_dated=not found.is_alive
+        )
 
     @blp.guard("operator", limit="device", scope="devices:write")
     @blp.arguments(schemas.DevicePatchSchema, required=False)

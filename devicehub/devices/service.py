@@ -32,11 +32,12 @@ _DUPLICATE_KEY = 11000
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One device as JSON bytes, and what its validators are made of."""
+    """One device as JSON bytes, and what its validators are made of; one that is alive falls silent undated."""
 
     cached: Cached
     revision: int
     modified_at: datetime
+    is_alive: bool
 
 
 def find(actor: Actor, query: Mapping[str, Any], page: Page, *, fresh: bool = False) -> Cached:
@@ -121,7 +122,10 @@ def read(actor: Actor, device_id: str, *, fresh: bool = False) -> Found:
     if last_active_at:
         moments.append(datetime.fromisoformat(last_active_at).timestamp())
     return Found(
-        Cached(whole[0], found.status, found.age), int(revision), datetime.fromtimestamp(max(moments), UTC)
+        Cached(whole[0], found.status, found.age),
+        int(revision),
+        datetime.fromtimestamp(max(moments), UTC),
+        is_alive=last_active_at is not None,
     )
 
 

@@ -37,9 +37,12 @@ def wants_fresh() -> bool:
     return request.cache_control.no_cache is not None and request.cache_control.no_cache is not False
 
 
-def answer(found: Cached, *, tag: str | None = None, modified_at: datetime | None = None) -> Response:
+def answer(
+    found: Cached, *, tag: str | None = None, modified_at: datetime | None = None, is_dated: bool = True
+) -> Response:
     """`found` as a response: 304 when the client has it already (RFC 9110 section 13; the ETag wins).
 
+    Where it changes in ways that `modified_at` does not tell, it is not dated: If-Modified-Since is not looked at.
     Raises PreconditionFailed when it is none of those that If-Match names.
     """
     tag = tag or crypto.digest(found.payload)
@@ -52,7 +55,10 @@ def answer(found: Cached, *, tag: str | None = None, modified_at: datetime | Non
     response.headers["X-Cache"] = found.status
     response.headers["Age"] = str(found.age)
     response.headers["Vary"] = "Authorization, X-API-Key"
-    response.make_conditional({**request.environ, "HTTP_IF_MATCH": ""})  # werkzeug takes no `*`
+    ignored = {"HTTP_IF_MATCH": ""}  # werkzeug takes no `*`
+    if not is_dated:
+        ignored["HTTP_IF_MODIFIED_SINCE"] = ""
+    response.make_conditional(request.environ | ignored)
     return response
 
 

@@ -7,6 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 from pymongo import WriteConcern
 
+from devicehub.devices import sweeper
 from devicehub.devices.models import Device
 from devicehub.devices.schemas import DeviceSchema
 from tests.factories import Account, make_account, make_device
@@ -334,6 +335,17 @@ def test_what_has_not_changed_is_not_sent_again(client: FlaskClient) -> None:
         client.get(path, headers={"If-None-Match": first.headers["ETag"], "If-Modified-Since": since}).status_code
         == 200
     )
+
+
+@pytest.mark.actor()
+def test_one_that_fell_silent_is_not_unchanged_since_it_was_heard(client: FlaskClient, clock: Any) -> None:
+    path = f"/api/devices/{create(client)['id']}"
+    client.post(f"{path}/heartbeat", json={})
+    heard = client.get(path)
+    clock(600)
+    sweeper.sweep()
+    since = {"If-Modified-Since": heard.headers["Last-Modified"]}
+    assert client.get(path, headers=since).json["presence"] == "late"
 
 
 @pytest.mark.actor()
