@@ -3,7 +3,8 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import wraps
+from typing import Any, cast
 
 import click
 from flask import Flask
@@ -16,16 +17,27 @@ from devicehub.jobs import service
 from devicehub.jobs.models import STATUSES, Job
 
 
+def _prepared(command: Callable[..., None]) -> Callable[..., None]:
+    """Make the application once it is sure what is to be done: `--help` needs none."""
+
+    @click.pass_obj
+    @wraps(command)
+    def run(create_app: Callable[[Settings], Flask], *args: Any, **kwargs: Any) -> None:
+        create_app(config.load_for_command())
+        command(*args, **kwargs)
+
+    return cast(Callable[..., None], run)
+
+
 @click.group()
-@click.pass_obj
-def jobs(create_app: Callable[[Settings], Flask]) -> None:
+def jobs() -> None:
     """Look after background jobs."""
-    create_app(config.load())
 
 
 @jobs.command("list")
 @click.option("--status", type=click.Choice(STATUSES), help="Only these; `failed` are those that were given up.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@_prepared
 def list_(status: str | None, limit: int) -> None:
     """List jobs, the newest first."""
     for job in service.find(SYSTEM, status=status, limit=limit):
@@ -35,6 +47,7 @@ def list_(status: str | None, limit: int) -> None:
 
 @jobs.command()
 @click.argument("job_id")
+@_prepared
 def show(job_id: str) -> None:
     """Show what is known of a job; not its arguments, which may be private."""
     with _refusals():
@@ -43,6 +56,7 @@ def show(job_id: str) -> None:
 
 @jobs.command()
 @click.argument("job_id")
+@_prepared
 def cancel(job_id: str) -> None:
     """Call a job off."""
     with _refusals():
@@ -52,6 +66,7 @@ def cancel(job_id: str) -> None:
 
 @jobs.command()
 @click.argument("job_id")
+@_prepared
 def retry(job_id: str) -> None:
     """Let a job that failed or was cancelled begin anew."""
     with _refusals():

@@ -13,6 +13,8 @@ import pytest
 from tests.conftest import free_port, wait_until
 from tests.embedded.conftest import alive, environment
 
+UNKNOWN = "65f0a1b2c3d4e5f6a7b8c9d2"
+
 
 @pytest.fixture
 def whole(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
@@ -84,6 +86,7 @@ def _commands_find_its_servers(addresses: dict[str, str], folder: Path) -> None:
     granted = httpx.post(f"{addresses['API']}/auth/login", json=admin).json()
     assert granted["user"]["role"] == "admin"
     assert typed("migrate", folder=folder).stdout == "Nothing to do.\n"
+    assert typed("jobs", "cancel", UNKNOWN, folder=folder).stderr == f"Error: No job {UNKNOWN} of yours.\n"
     proved = typed("audit", "verify", folder=folder)
     assert (proved.returncode, proved.stdout.splitlines()[-1]) == (0, "Broken: 0 of 1.")
 

@@ -20,7 +20,7 @@ from tests.jobs.inline import run_job
 
 @pytest.fixture(autouse=True)
 def _settings(settings: Settings, monkeypatch: pytest.MonkeyPatch, deeds: object) -> None:
-    monkeypatch.setattr(config, "load", lambda: settings)
+    monkeypatch.setattr(config, "load_for_command", lambda: settings)
 
 
 @pytest.fixture
