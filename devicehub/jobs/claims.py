@@ -83,6 +83,7 @@ class Claim:
     def tell(self, progress: Mapping[str, Any]) -> None:
         """Write how far it is; raises Cancelled or LeaseLost."""
         self._write({"$set": {"progress": dict(progress)}})
+        self.row["progress"] = dict(progress)  # who tells how it ended tells how far it came
 
     def look(self) -> None:
         """Raise Cancelled if somebody asked for that, LeaseLost if the job is not ours any more."""

@@ -70,7 +70,7 @@ def conclude(claim: Claim, reason: BaseException) -> None:
             log.warning("job.lease_lost")
         elif isinstance(reason, Cancelled):
             claim.cancel()
-            telling.progressed(claim.row, "cancelled")
+            telling.progressed(claim.row, "cancelled", claim.row.get("progress"))
             log.info("job.cancelled")
         else:
             _fail(claim, reason)

@@ -360,6 +360,7 @@ def test_who_asked_for_a_watched_job_hears_how_it_goes_and_that_it_is_done(
     assert [event.name for event in ours] == ["job.progressed"] * 3 + ["job.ended"]
     told_of = [(event.data["status"], event.data["progress"]["percentage"]) for event in ours[:3]]
     assert told_of == [("processing", None), ("processing", 25), ("completed", 100)]
+    assert [ours[2].data["progress"][name] for name in ("processedRecords", "totalRecords")] == [1, 4]
 
 
 @pytest.mark.actor("operator")
