@@ -85,9 +85,9 @@ def keep_instead(response: Response) -> None:
 
 def _claim(key: str) -> tuple[str, str, dict[str, Any] | None]:
     """Take the key for this request, or find what was answered to it: (row id, seed, answer)."""
-    actor, rule = current_actor(), request.url_rule.rule if request.url_rule else request.path
+    actor = current_actor()
     row_id = crypto.digest(
-        f"{actor.organization_id}|{actor.key_id or actor.user_id}|{request.method}|{rule}|{key}"
+        f"{actor.organization_id}|{actor.key_id or actor.user_id}|{request.method}|{request.path}|{key}"
     )
     body = crypto.digest(request.get_data(cache=True))
     moment = clock.now()

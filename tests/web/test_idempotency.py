@@ -19,7 +19,7 @@ from devicehub.core.config import Settings
 from devicehub.core.events import Event
 from devicehub.devices.models import Device
 from tests.conftest import LiveServer, Servers, named, wait_until
-from tests.factories import Account, make_account
+from tests.factories import Account, make_account, make_schedule
 from tests.nursery import Nursery
 from tests.web.refusals import refused
 
@@ -29,6 +29,18 @@ DAY = 86_400
 
 def create(client: FlaskClient, key: str = "k1", **fields: Any) -> Any:
     return client.post("/api/devices", json=NEW | fields, headers={"Idempotency-Key": key})
+
+
+@pytest.mark.actor()
+def test_of_two_things_the_same_may_be_asked_under_one_key(client: FlaskClient, account: Account) -> None:
+    asked = [
+        client.post(
+            f"/api/reports/schedules/{make_schedule(account.actor)}/run", headers={"Idempotency-Key": "k1"}
+        )
+        for _ in range(2)
+    ]
+    assert asked[0].json["scheduleId"] != asked[1].json["scheduleId"]
+    assert "Idempotent-Replayed" not in asked[1].headers
 
 
 @pytest.mark.actor()
