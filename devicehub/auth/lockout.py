@@ -81,7 +81,7 @@ def verify(password: str, hashed: str | None, place: Place) -> None:
         _count(place)
         raise InvalidCredentials()
     admit(place)  # of many guesses at once, the right one comes too late when five others were wrong
-    _rows().delete_one({"_id": place.id})
+    _forgive(place)
 
 
 def prove(place: Place) -> None:
@@ -89,6 +89,16 @@ def prove(place: Place) -> None:
     proven_until = clock.now() + PROVEN_FOR
     fresh = {"_id": place.id, "proven_until": proven_until, "expires_at": proven_until}
     _rows().replace_one({"_id": place.id}, fresh, upsert=True)
+
+
+def _forgive(place: Place) -> None:
+    """Forget the failures of a place, but not that its mail was read there."""
+    is_proven = {"$gt": clock.now()}
+    _rows().update_one(
+        {"_id": place.id, "proven_until": is_proven},
+        [{"$unset": ["failures", "locks", "locked_until"]}, {"$set": {"expires_at": "$proven_until"}}],
+    )
+    _rows().delete_one({"_id": place.id, "proven_until": {"$not": is_proven}})
 
 
 def _rows() -> "Collection[Row]":

@@ -197,7 +197,7 @@ def test_whoever_proves_to_read_the_mail_is_let_in_from_there_for_an_hour(
     lockout.prove(lockout.network(ada.email, ELSEWHERE))
     refused(sign_in(client, ada.email), 423, "ACCOUNT_LOCKED")
     assert codes(guess(client, ada.email, ip=ELSEWHERE)) == ["INVALID_CREDENTIALS"]
-    assert sign_in(client, ada.email, ip=ELSEWHERE).status_code == 200
+    assert [sign_in(client, ada.email, ip=ELSEWHERE).status_code for _ in range(2)] == [200, 200]
 
 
 def test_a_known_device_is_counted_by_itself(client: FlaskClient) -> None:
