@@ -90,6 +90,7 @@ class DeviceById(MethodView):
         """Read a device"""
         found = devices.read(current_actor(), device_id, fresh=conditional.wants_fresh())
         tag = conditional.etag(found.revision, found.cached.payload)
+        # Beats and silence may follow each other within the second that a date tells.
         return conditional.answer(
             found.cached, tag=tag, modified_at=found.modified_at, is_dated=not found.is_alive
         )

@@ -32,7 +32,7 @@ _DUPLICATE_KEY = 11000
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One device as JSON bytes, and what its validators are made of; one that is alive falls silent undated."""
+    """One device as JSON bytes, and what its validators are made of; `is_alive` once it was heard of."""
 
     cached: Cached
     revision: int
@@ -102,7 +102,12 @@ def read(actor: Actor, device_id: str, *, fresh: bool = False) -> Found:
 
     def compute() -> bytes:
         row = row_of(actor, device_id)
-        moment = row["updated_at"].timestamp()
+        changed = (
+            row["updated_at"],
+            row.get("presence_since"),
+            row.get("status_since"),
+        )  # silence changes it, too
+        moment = max(filter(None, changed)).timestamp()
         return b"%d\n%.3f\n%s" % (row["revision"], moment, orjson.dumps(views.settled(row)))
 
     found = cache.current().fetch(

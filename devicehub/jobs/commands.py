@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, cast
+from typing import Any
 
 import click
 from flask import Flask
@@ -26,7 +26,7 @@ def _prepared(command: Callable[..., None]) -> Callable[..., None]:
         create_app(config.load_for_command())
         command(*args, **kwargs)
 
-    return cast(Callable[..., None], run)
+    return run
 
 
 @click.group()

@@ -42,7 +42,7 @@ def answer(
 ) -> Response:
     """`found` as a response: 304 when the client has it already (RFC 9110 section 13; the ETag wins).
 
-    Where it changes in ways that `modified_at` does not tell, it is not dated: If-Modified-Since is not looked at.
+    What may change twice in the second that `modified_at` tells is not dated: If-Modified-Since is not looked at.
     Raises PreconditionFailed when it is none of those that If-Match names.
     """
     tag = tag or crypto.digest(found.payload)

@@ -344,8 +344,14 @@ def test_one_that_fell_silent_is_not_unchanged_since_it_was_heard(client: FlaskC
     heard = client.get(path)
     clock(600)
     sweeper.sweep()
-    since = {"If-Modified-Since": heard.headers["Last-Modified"]}
-    assert client.get(path, headers=since).json["presence"] == "late"
+    silent = client.get(path, headers={"If-Modified-Since": heard.headers["Last-Modified"]})
+    assert silent.json["presence"] == "late"
+    assert silent.last_modified > heard.last_modified
+    client.post(f"{path}/heartbeat", json={"metrics": {"t": 1}})
+    seen = client.get(path)
+    client.post(f"{path}/heartbeat", json={"metrics": {"t": 2}})
+    again = client.get(path, headers={"If-Modified-Since": seen.headers["Last-Modified"]})
+    assert again.json["metrics"] == {"t": 2}
 
 
 @pytest.mark.actor()
