@@ -78,7 +78,8 @@ def _tell(user: User, actor: Actor) -> None:
 
 
 def _actor(user: User, ip: str | None) -> Actor:
-    """Whoever reads the account's mail, in their first organization."""
+    """Whoever reads the account's mail, in their first organization; in a new one if they belong to none."""
+    organizations.give_home(user)  # or who has lost the password, too, could never sign in again
     memberships = organizations.memberships(str(user.id))
     if not memberships:
         raise NotAMember()

@@ -110,9 +110,9 @@ def verify(challenge_id: str, code: str) -> str:
     is_right = crypto.same(_proof(challenge_id, code), (kept or b"").decode())
     if is_right and challenge.tries <= TRIES and _is_newest(challenge) and _use_up(challenge):
         user: User | None = User.objects(id=challenge.user_id).first()
-        if user is not None:
+        if user is not None and proofs.account(user.email) == challenge.account:  # or it is another's mail by now
             _record(user, "user.password_reset_proven")
-            return proofs.seal(PREFIX, user.id, user.password_version, life=LIFE)
+            return proofs.seal(PREFIX, user.id, user.password_version, challenge.account, life=LIFE)
     # Not recorded: that would take longer for an address that has an account.
     raise InvalidOtp(attempts_remaining=max(0, TRIES - challenge.tries))
 
@@ -146,7 +146,7 @@ def owner(reset_token: str) -> User:
     """Whose password a reset token may set; raises InvalidResetToken when it is none, used or too old."""
     facts = proofs.unseal(PREFIX, reset_token)
     user: User | None = User.objects(id=ObjectId(facts[0])).first() if facts else None
-    if facts is None or user is None or str(user.password_version) != facts[1]:
+    if facts is None or user is None or facts[1:] != [str(user.password_version), proofs.account(user.email)]:
         raise InvalidResetToken()
     return user
 
