@@ -147,6 +147,7 @@ def _let_be_remembered(person: User, session: Session, role: Role) -> None:
     """Let Redis know what it would after a first request, so that what ends it is seen to end that too."""
     user_id, home_id = str(person.id), str(session.organization_id)
     user = {"version": 0, "is_admin": person.role == "admin", "memberships": {home_id: role}}
+    user["joined"] = {home_id: person.created_at.timestamp()}
     remembered.look_up(
         {
             f"sess:{session.id}": lambda: {"user": user_id, "revoked": []},

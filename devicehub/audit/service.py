@@ -32,6 +32,9 @@ def intended(
 
     An intent that nothing completes means that the process died, or lost the database, before it could tell.
     """
+    if not actor.organization_id:  # what happens in no organization is in no trail
+        yield
+        return
     intent = _draft(actor, action, target, changes, outcome="intended")
     [sequence] = chain.append(intent["organization_id"], [intent])
     try:
@@ -52,8 +55,11 @@ def record(
 ) -> None:
     """Append one entry about something that needs no intent: a sign-in, a refusal, a finished job.
 
-    It has happened already, so what cannot be recorded is logged, and nothing is raised.
+    It has happened already, so what cannot be recorded is logged, and nothing is raised. What happens in no
+    organization is in no trail.
     """
+    if not actor.organization_id:
+        return
     draft = _draft(actor, action, target, changes, outcome=outcome)
     gathered_so_far = _gathering.get()
     if gathered_so_far is None:

@@ -19,6 +19,7 @@ from devicehub.core.actor import Actor, Role
 from devicehub.core.events import emit
 from devicehub.core.paging import Page
 from devicehub.core.remembered import State
+from devicehub.organizations import service as organizations
 
 MOST = 20
 
@@ -31,6 +32,7 @@ def _facts(row: Row) -> State:
         "scopes": row["scopes"],
         "active": row["active"],
         "ends": ends_at.timestamp() if ends_at is not None else None,
+        "made": row["created_at"].timestamp(),
     }
 
 
@@ -90,9 +92,11 @@ def revoke(actor: Actor, key_id: str) -> None:
 
 
 def end_all(*, user_id: str, organization_id: str) -> int:
-    """End every key of somebody in an organization; returns how many lived."""
+    """End every key of somebody who left an organization; returns how many lived. What they made since stays."""
     owner = {"user_id": ObjectId(user_id), "organization_id": ObjectId(organization_id)}
-    return len(keys.end(KIND, ApiKey.objects(**owner)))
+    _, joined_at = organizations.joined(user_id).get(organization_id, ("", None))
+    of_before = ApiKey.objects(**owner) if joined_at is None else ApiKey.objects(**owner, created_at__lt=joined_at)
+    return len(keys.end(KIND, of_before))
 
 
 def purge(organization_id: str) -> int:
@@ -134,7 +138,7 @@ def _actor(key_id: str, state: State) -> Actor:
     ends_at = datetime.fromtimestamp(state["ends"], UTC) if state["ends"] is not None else None
     if ends_at is not None and ends_at <= clock.now():
         raise KeyExpired()
-    role = standing.role_in(state["organization"], state["user"])
+    role = standing.role_in(state["organization"], state["user"], since=state.get("made", float("inf")))
     if role is None:
         raise KeyRevoked()
     return Actor(

@@ -25,6 +25,7 @@ from devicehub.core.errors import InvalidInput
 from devicehub.core.events import emit
 from devicehub.mail import service as mail
 from devicehub.mail.addresses import masked
+from devicehub.organizations import service as organizations
 from devicehub.users import service as users
 from devicehub.users.models import User
 
@@ -62,7 +63,8 @@ def confirm(token: str, *, ip: str | None) -> str:
     Raises InvalidEmailToken, and EmailAlreadyExists when somebody else has it by now.
     """
     user, change = _asked_for(token)
-    actor = Actor(str(user.id), str(change["organization_id"]), "viewer", ip=ip)
+    organization_id = organizations.still(str(user.id), str(change["organization_id"]))
+    actor = Actor(str(user.id), organization_id, "viewer", ip=ip)
     seen = masked(change["email"])
     with (
         audit.intended(actor, "user.email_changed", target=actor.user_id, changes={"email": seen}),

@@ -11,6 +11,7 @@ from devicehub.auth.models import Session
 from devicehub.core import clock, ids
 from devicehub.core.actor import Actor
 from devicehub.core.events import emit
+from devicehub.organizations import service as organizations
 from devicehub.users.models import User
 
 # A session is granted at most 30 access tokens a minute of 15 minutes each: the last 500 are all that may live.
@@ -97,5 +98,10 @@ def end_these(session_ids: list[ObjectId], reason: str) -> int:
 
 
 def owner(session: Session) -> Actor:
-    """Whose session it is, for what happens to it whoever makes it happen."""
-    return Actor(str(session.user_id), str(session.organization_id), "viewer", session_id=str(session.id))
+    """Whose session it is, for what happens to it whoever makes it happen.
+
+    An organization that they have left hears no more of them; of who belongs to none, none does.
+    """
+    user_id = str(session.user_id)
+    organization_id = organizations.still(user_id, str(session.organization_id))
+    return Actor(user_id, organization_id, "viewer", session_id=str(session.id))

@@ -91,9 +91,10 @@ def rotate(token: str, *, ip: str | None, user_agent: str | None) -> Grant:
     the whole session has been ended.
     """
     session, n = refresh_tokens.prove(token)
-    successor = _step(
-        Session.objects.live_of(session.user_id).filter(id=session.id, n=n), ip=ip, user_agent=user_agent
-    )
+    present = Session.objects.live_of(session.user_id).filter(id=session.id, n=n)
+    if not organizations.memberships(str(session.user_id)) and present.first() is not None:
+        raise NotAMember()  # before the token is used up: nothing comes in its place
+    successor = _step(present, ip=ip, user_agent=user_agent)
     if successor is None:
         successor = _twin_or_thief(session, n, ip=ip, user_agent=user_agent)
     user: User | None = User.objects(id=session.user_id).first()

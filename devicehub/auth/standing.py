@@ -90,10 +90,12 @@ def forget_user(user_id: str) -> None:
     users.forget([user_id])
 
 
-def role_in(organization_id: str, user_id: str) -> Role | None:
-    """A user's present role in an organization; None for who is no member of it."""
+def role_in(organization_id: str, user_id: str, *, since: float) -> Role | None:
+    """A user's present role in an organization; None for who is no member of it, or has left it `since`."""
     [user] = remembered.look_up({f"user:{user_id}": partial(_read_user, user_id)})
-    role: Role | None = user["memberships"].get(organization_id) if user is not None else None
+    if user is None or user.get("joined", {}).get(organization_id, since) > since:
+        return None
+    role: Role | None = user["memberships"].get(organization_id)
     return role
 
 
@@ -126,8 +128,12 @@ def _note_use(session_id: ObjectId, moment: datetime) -> None:
 def _read_user(user_id: str) -> State | None:
     wanted = ids.parse(user_id)
     row = User.objects(id=wanted).only("token_version", "role").as_pymongo().first() if wanted else None
-    return row and {
+    if row is None:
+        return None
+    joined = organizations.joined(str(wanted))
+    return {
         "version": row["token_version"],
         "is_admin": row.get("role") == "admin",
-        "memberships": organizations.memberships(str(ObjectId(wanted))),
+        "memberships": {organization_id: role for organization_id, (role, _) in joined.items()},
+        "joined": {organization_id: at.timestamp() for organization_id, (_, at) in joined.items()},
     }

@@ -110,6 +110,17 @@ def memberships(user_id: str) -> dict[str, Role]:
     return {str(organization.id): organization.members[0].role for organization in _of(user_id)}
 
 
+def still(user_id: str, organization_id: str) -> str:
+    """An organization if the user still belongs to it, else their first one; "" for who belongs to none."""
+    present = memberships(user_id)
+    return organization_id if organization_id in present else next(iter(present), "")
+
+
+def joined(user_id: str) -> dict[str, tuple[Role, datetime]]:
+    """The same, and since when."""
+    return {str(one.id): (one.members[0].role, one.members[0].joined_at) for one in _of(user_id)}
+
+
 def _of(user_id: str) -> Any:
     """The organizations of a user, oldest first; of the members of each only the user."""
     wanted = ObjectId(user_id)

@@ -12,7 +12,7 @@ from devicehub.core import mongo, redis
 from tests import factories
 from tests.factories import PASSWORD, Account, make_account
 
-THEIR_OWN = ("email", "password_hash", "salt")
+THEIR_OWN = ("email", "password_hash", "salt", "joined")
 
 
 def test_one_is_what_signing_up_and_in_makes(app: Flask) -> None:
