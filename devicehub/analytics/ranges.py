@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -74,12 +74,31 @@ def resolve(asked: Mapping[str, Any], *, timezone: str, now: datetime) -> Range:
 
 def before(later: Range) -> Range:
     """The range as long as `later`, that ends where it begins: in whole days where it is made of whole days."""
-    first, last = (moment.astimezone(later.zone) for moment in (later.start, later.end))
-    if first.time() == last.time() == time():
-        start = calendar.midnight(first.date() - (last.date() - first.date()), later.zone)
+    days = _whole_days(later)
+    if days is not None:
+        start = calendar.midnight(later.start.astimezone(later.zone).date() - days, later.zone)
     else:
         start = later.start - (later.end - later.start)
     return Range(start, later.start, later.interval, later.timezone)
+
+
+def after(earlier: Range) -> Range:
+    """The range as long as `earlier`, that begins where it ends, likewise."""
+    days = _whole_days(earlier)
+    if days is not None:
+        end = calendar.midnight(earlier.end.astimezone(earlier.zone).date() + days, earlier.zone)
+    else:
+        end = earlier.end + (earlier.end - earlier.start)
+    return Range(earlier.end, end, earlier.interval, earlier.timezone)
+
+
+def _whole_days(range_: Range) -> timedelta | None:
+    """The days of the calendar that a range is made of, if it is; where clocks change, not of 24 hours."""
+    ends = range_.start, range_.end
+    if any(calendar.floor(moment, "day", range_.zone) != moment for moment in ends):
+        return None
+    first, last = (moment.astimezone(range_.zone).date() for moment in ends)
+    return last - first
 
 
 def _ago(ago: Ago, timezone: str, now: datetime) -> tuple[datetime, datetime]:

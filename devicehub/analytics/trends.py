@@ -72,8 +72,8 @@ def forecast(actor: Actor, range_: Range, *, zones: Sequence[str], oldest: datet
         return None
     profile = _profile(known, days)
     slope, base = _line([amount / profile[start.astimezone(days.zone).weekday()] for start, amount in known])
-    end = range_.end + (range_.end - range_.start)
-    coming = [start for start in calendar.starts(range_.end, end, "day", days.zone) if start >= range_.end]
+    after = ranges.after(range_)
+    coming = [start for start in calendar.starts(after.start, after.end, "day", days.zone) if start >= after.start]
     first = known[0][0].astimezone(days.zone).date()
     dates = [start.astimezone(days.zone).date() for start in coming]
     expected = [max(0.0, (base + slope * (day - first).days) * profile[day.weekday()]) for day in dates]
