@@ -48,14 +48,17 @@ def still(row: Row) -> Row | None:
     return webhooks().find_one({"_id": row["_id"], "claim": row["claim"], "enabled": True})
 
 
-def release(row: Row, due_at: datetime | None) -> None:
-    """Give a claim back; the webhook is due at `due_at` (never, if that is None), or sooner if it was marked."""
+def release(row: Row, due_at: datetime | None, *, rest_until: datetime | None = None) -> None:
+    """Give a claim back; the webhook is due at `due_at` (never, if that is None), or sooner if it was marked.
+
+    Until `rest_until` nobody may claim it, whatever happens meanwhile.
+    """
     unmarked = {"$eq": ["$due_at", "$claimed_until"]}
     marked: Any = {"$min": ["$due_at", due_at]}
     webhooks().update_one(
         {"_id": row["_id"], "claim": row["claim"]},
         [
             {"$set": {"due_at": {"$cond": [unmarked, "$$REMOVE" if due_at is None else due_at, marked]}}},
-            {"$unset": ["claim", "claimed_until"]},
+            {"$set": {"claim": "$$REMOVE", "claimed_until": rest_until or "$$REMOVE"}},
         ],
     )

@@ -74,8 +74,10 @@ def drain(webhook: Row) -> None:
         deliveries.give_up(webhook["_id"])
     failed = _send(webhook)
     following = deliveries.next_of(webhook["_id"])
-    earliest = clock.now() + (REST if failed >= MOST_FAILURES else timedelta())
-    claims.release(webhook, max(following["due_at"], earliest) if following else None)
+    moment = clock.now()
+    rest_until = moment + REST if failed >= MOST_FAILURES else None
+    due_at = max(following["due_at"], rest_until or moment) if following else None
+    claims.release(webhook, due_at, rest_until=rest_until)
 
 
 def _send(webhook: Row) -> int:
