@@ -53,7 +53,8 @@ def _do(row: Row, now: datetime) -> None:
         return
     when = schedules.rhythm(owner.organization_id, row)
     day = when.latest(now)
-    _ask(owner, row, when, day, key=f"schedule:{row['_id']}:{clock.rfc3339(when.period(day)[0])}")
+    period = "/".join(map(clock.rfc3339, when.period(day)))  # whole: a day and a week may begin alike
+    _ask(owner, row, when, day, key=f"schedule:{row['_id']}:{period}")
     moved = {"next_run_at": when.following(now), "last_run_at": now}
     # Unless its owner has changed meanwhile when it is due.
     _stored().update_one({"_id": row["_id"], "next_run_at": row["next_run_at"]}, {"$set": moved})

@@ -67,7 +67,7 @@ def test_it_is_asked_for_in_the_words_of_the_export(account: Account, at: Any, a
     ]
     job = Job.objects.get(name="exports.scheduled")
     assert (str(job.user_id), str(job.organization_id)) == (account.actor.user_id, account.actor.organization_id)
-    assert job.key == f"schedule:{one}:2027-01-05T23:00:00.000Z"
+    assert job.key == f"schedule:{one}:2027-01-05T23:00:00.000Z/2027-01-06T23:00:00.000Z"
 
 
 @pytest.mark.actor()
@@ -235,3 +235,37 @@ def test_the_export_is_noted_for_its_owner(account: Account) -> None:
 
 def test_the_duty_comes_often_enough_to_be_in_time() -> None:
     assert timedelta(seconds=due.duty().every) <= timedelta(minutes=5)
+
+
+@pytest.mark.actor()
+@pytest.mark.parametrize(
+    ("begins", "daily", "changes", "later", "days"),
+    [
+        (
+            "2027-01-04T12:00:00",
+            "2027-01-05T06:00:01",  # Tuesday: of Monday
+            {"frequency": "weekly", "weekday": "monday"},
+            "2027-01-11T06:00:01",
+            ("2027-01-04T00:00:00.000Z", "2027-01-11T00:00:00.000Z"),
+        ),
+        (
+            "2027-02-01T12:00:00",
+            "2027-02-02T06:00:01",
+            {"frequency": "monthly", "day": 1},
+            "2027-03-01T06:00:01",
+            ("2027-02-01T00:00:00.000Z", "2027-03-01T00:00:00.000Z"),
+        ),
+    ],
+)
+def test_a_longer_period_that_begins_as_one_before_did_is_asked_for_too(
+    account: Account, at: Any, asked: Asked, begins: str, daily: str, changes: Any, later: str, days: Any
+) -> None:
+    at(begins)
+    one = make_schedule(account.actor)
+    at(daily)
+    due.sweep()
+    assert len(asked()) == 1
+    schedules.update(account.actor, one, changes)
+    at(later)
+    due.sweep()
+    assert [(each["start_date"], each["end_date"]) for each in asked()][1:] == [days]
