@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -81,21 +81,22 @@ def tidy(context: Context) -> Mapping[str, Any]:
             settings = organizations.settings_of(str(organization_id))
         except OrganizationNotFound:
             continue
-        for things, deleted in purges.before(organization_id, organizations.oldest_kept(settings)):
+        oldest = organizations.oldest_kept(settings)
+        for things, deleted in purges.before(organization_id, oldest):
             done[things] += deleted
             context.check()
         imports.drop_sources_of_ended(organization_id)
         _keep_zone(context, organization_id)
-        done["wrong"] += _check(context, organization_id)
+        done["wrong"] += _check(context, organization_id, oldest)
         context.progress("Tidying organizations", number)
     return dict(done)
 
 
-def _check(context: Context, organization_id: ObjectId) -> int:
-    since, wrong = clock.now() - timedelta(days=CHECKED_DAYS), 0
+def _check(context: Context, organization_id: ObjectId, oldest: datetime) -> int:
+    since, wrong = max(clock.now() - timedelta(days=CHECKED_DAYS), oldest), 0
     for day in rebuilding.days_of(organization_id):
         if day >= since:
-            found = rebuilding.check(organization_id, day)
+            found = rebuilding.check(organization_id, day, oldest=oldest)
             wrong += found.wrong
             context.check()
             if found.wrong:

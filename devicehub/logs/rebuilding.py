@@ -63,15 +63,22 @@ def keep_zone(organization_id: ObjectId, zone: str) -> Iterator[datetime]:
     zones.update_one({"_id": organization_id, "zone": zone}, {"$set": {"ready": True}})
 
 
-def check(organization_id: ObjectId, day: datetime) -> Checked:
-    """Compare what was counted of a day of UTC with its logs; where they differ, count it again."""
-    return transactions.run(lambda session: _check(session, organization_id, day), timeout_s=PATIENCE_S)
+def check(organization_id: ObjectId, day: datetime, *, oldest: datetime | None = None) -> Checked:
+    """Compare what was counted of a day of UTC with its logs; where they differ, count it again.
+
+    Of days of another zone that begin before `oldest`, logs are missing because of their age alone.
+    """
+    return transactions.run(lambda session: _check(session, organization_id, day, oldest), timeout_s=PATIENCE_S)
 
 
-def _check(session: ClientSession, organization_id: ObjectId, day: datetime) -> Checked:
+def _check(session: ClientSession, organization_id: ObjectId, day: datetime, oldest: datetime | None) -> Checked:
     _come_first(session, organization_id, day)
     leaves = rollups.fold(_logs(session, organization_id, day, day + DAY))
     wrong = _differences(session, organization_id, day, leaves)
+    (_, *others) = _days(session, organization_id, day)
+    wrong += sum(
+        _day_is_wrong(session, organization_id, *each) for each in others if oldest is None or each[0] >= oldest
+    )
     if wrong:
         _count_again(session, organization_id, day, leaves)
     logs = sum(tally.count for quarters in leaves.values() for tally in quarters.values())
@@ -171,6 +178,14 @@ def _days(session: ClientSession, organization_id: ObjectId, day: datetime) -> I
     zone = rollups.zones_of(session, [organization_id]).get(organization_id)
     if zone is not None:
         yield from ((start, zone) for start in calendar.starts(day, day + DAY, "day", ZoneInfo(zone)))
+
+
+def _day_is_wrong(session: ClientSession, organization_id: ObjectId, start: datetime, zone: str) -> bool:
+    end = calendar.after(start, "day", ZoneInfo(zone))
+    leaves = rollups.fold(_logs(session, organization_id, start, end))
+    owner, parts = {"organization_id": organization_id, "zone": zone}, ["all", *rollups.OF_DAYS]
+    found = _summed(Day, session, {**owner, "at": start, "part": {"$in": parts}})
+    return found != _counts(leaves)
 
 
 def _week_is_wrong(session: ClientSession, organization_id: ObjectId, day: datetime, zone: str) -> bool:
