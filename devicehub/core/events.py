@@ -52,20 +52,28 @@ def emit(name: str, actor: Actor, /, **data: Any) -> None:
     tell(Event(name, actor, data))
 
 
-def tell(event: Event) -> None:
-    """Tell every sink in turn of an event."""
+def tell(event: Event, *, must: bool = False) -> None:
+    """Tell every sink in turn of an event.
+
+    With `must` the absence of a database that any of them needed is raised at the end: whoever told notes that it
+    is still to be told, and tells it again under the same id.
+    """
+    away: Exception | None = None
     for sink in _sinks:
         try:
             sink(event)
-        except Exception:
+        except Exception as error:
+            away = error if _is_away(error) else away
             log.exception(
                 "event.sink_failed", event_name=event.name, sink=getattr(sink, "__qualname__", repr(sink))
             )
     waiting = _together.get()
     if waiting is None:
-        _keep([event], must=False)
+        _keep([event], must=must)
     else:
         waiting.append(event)
+    if must and away is not None:
+        raise away
 
 
 @contextmanager
@@ -90,6 +98,10 @@ def _keep(told: Sequence[Event], *, must: bool) -> None:
         try:
             keep(told)
         except Exception as error:
-            if must and (isinstance(error, DatabaseUnavailable) or mongo.is_outage(error)):
+            if must and _is_away(error):
                 raise
             log.exception("event.keeper_failed", event_names=sorted({event.name for event in told}))
+
+
+def _is_away(error: Exception) -> bool:
+    return isinstance(error, DatabaseUnavailable) or mongo.is_outage(error)

@@ -25,7 +25,7 @@ def tell(job: Job) -> None:
     if is_there:
         _mail(job, key)
     facts = _facts(job) | {"user_id": actor.user_id}
-    events.tell(Event("export.completed" if is_there else "export.failed", actor, facts, id=key))
+    events.tell(Event("export.completed" if is_there else "export.failed", actor, facts, id=key), must=True)
 
 
 def _ready(job: Job) -> News:

@@ -3,9 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
+from mongoengine.errors import OperationError
+from pymongo.errors import PyMongoError
+
 from devicehub.core import clock, events
+from devicehub.core.errors import DatabaseUnavailable
 from devicehub.core.events import Event
 from devicehub.jobs import askers, claims
+
+log = structlog.get_logger(__name__)
 
 Progress = dict[str, Any]
 
@@ -37,13 +44,18 @@ def ended(row: Mapping[str, Any]) -> None:
     """
     if row.get("watched"):
         progressed(row, row["status"], row.get("progress"))
-        _tell("job.ended", row)
-    if row["status"] == "failed":
-        _tell("job.failed", row)
+    try:
+        if row.get("watched"):
+            _tell("job.ended", row)
+        if row["status"] == "failed":
+            _tell("job.failed", row)
+    except (DatabaseUnavailable, PyMongoError, OperationError) as error:  # it stays untold: the sweeper's
+        log.warning("job.not_told", job_id=str(row["_id"]), error=type(error).__name__)
+        return
     claims.jobs().update_one({"_id": row["_id"], "untold": True}, {"$unset": {"untold": ""}})
 
 
 def _tell(name: str, row: Mapping[str, Any]) -> None:
     job_id, last_attempt = str(row["_id"]), clock.rfc3339(row["started_at"])
     facts = {"job_id": job_id, "name": row["name"]}
-    events.tell(Event(name, askers.teller(row), facts, id=f"{name}:{job_id}:{last_attempt}"))
+    events.tell(Event(name, askers.teller(row), facts, id=f"{name}:{job_id}:{last_attempt}"), must=True)

@@ -4,14 +4,19 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from pymongo.errors import AutoReconnect
 
 from devicehub.core import files
 from devicehub.core.events import Event
 from devicehub.exports import telling
 from devicehub.exports.errors import ExportStorageFull
 from devicehub.exports.files import FILES
+from devicehub.jobs import service as jobs
+from devicehub.jobs import sweeping
 from devicehub.jobs.models import Job
 from devicehub.mail.models import Mail
+from devicehub.webhooks import hearing
+from devicehub.webhooks.models import Delivery
 from tests.exports.conftest import Ask, write_logs
 from tests.factories import Account
 from tests.jobs.inline import run_due_jobs, run_job
@@ -84,3 +89,49 @@ def test_a_disk_that_fills_up_meanwhile_leaves_nothing_of_the_file(
     assert (failed.status, failed.error["code"]) == ("failed", ExportStorageFull.code)
     assert FILES.ids() == set()
     assert client.post(f"/api/devices/{device['id']}/logs", json={"event": "on"}).status_code == 201
+
+
+@pytest.mark.actor("operator")
+def test_an_end_that_could_not_be_told_is_told_later(
+    account: Account, device: Any, ask: Ask, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_logs(account.actor, device["id"], {"event": "a"})
+    job_id, enqueue, failed = ask()["jobId"], jobs.enqueue, []
+
+    def falter(name: str, *args: Any, **kwargs: Any) -> str:
+        if name == "exports.tell" and not failed:
+            failed.append(name)
+            raise AutoReconnect("another primary is being chosen")
+        return enqueue(name, *args, **kwargs)
+
+    monkeypatch.setattr(jobs, "enqueue", falter)
+    assert run_job(job_id).status == "completed"
+    assert failed
+    clock(sweeping.TELLING_S + 1)
+    sweeping.sweep()
+    assert Job.objects(name="exports.tell").count() == 1
+
+
+@pytest.mark.actor("admin")
+def test_webhooks_hear_of_an_export_although_mongodb_faltered(
+    client: Any, account: Account, device: Any, make: Ask, clock: Any, using: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with using(webhook_allow_private=True):
+        body = {"url": "http://127.0.0.1:9/", "events": ["export.completed"]}
+        assert client.post("/api/webhooks", json=body).status_code == 201
+    write_logs(account.actor, device["id"], {"event": "a"})
+    owe, failed = hearing.deliveries.owe, []
+
+    def falter(drafts: Any) -> None:
+        if drafts and not failed:
+            failed.append(drafts)
+            raise AutoReconnect("another primary is being chosen")
+        owe(drafts)
+
+    monkeypatch.setattr(hearing.deliveries, "owe", falter)
+    make()
+    run_due_jobs("exports.tell")
+    assert failed
+    clock(10)
+    run_due_jobs("exports.tell")
+    assert [one.event for one in Delivery.objects] == ["export.completed"]
