@@ -14,6 +14,8 @@ from devicehub.core.errors import InvalidDateRange
 
 LONGEST = timedelta(days=400)
 MOST_BUCKETS = 2500
+# Further out a calendar is left behind by the days before and after, or by its zone.
+FIRST_YEAR, LAST_YEAR = 1970, 9000
 HOURLY_UP_TO = timedelta(hours=49)  # of two days, even of those on which the clocks are put back
 
 
@@ -120,4 +122,6 @@ def _between(asked: Mapping[str, Any]) -> tuple[datetime, datetime]:
         raise InvalidDateRange(errors={"to": ["It does not lie after `from`."]})
     if asked["to"] - asked["from"] > LONGEST:
         raise InvalidDateRange(errors={"to": [f"It lies more than {LONGEST.days} days after `from`."]})
+    if far := [name for name in ("from", "to") if not FIRST_YEAR <= asked[name].year <= LAST_YEAR]:
+        raise InvalidDateRange(errors={name: [f"Not of the years {FIRST_YEAR} to {LAST_YEAR}."] for name in far})
     return asked["from"], asked["to"]

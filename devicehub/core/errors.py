@@ -61,7 +61,7 @@ class InvalidInput(DeviceHubError):
 class InvalidDateRange(InvalidInput):
     code = "INVALID_DATE_RANGE"
     title = "Invalid date range"
-    detail = "The range ends before it begins."
+    detail = "This range cannot be told; `errors` says why."
 
 
 class Unauthenticated(DeviceHubError):

@@ -273,12 +273,24 @@ def test_an_id_that_can_be_none_is_as_unknown(ask: Any, odd: str) -> None:
 
 
 @pytest.mark.actor(platform_admin=True)
-@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "0001-01-01T12:00:00%2B23:00", "9999-12-31T23:59:59Z"])
-def test_the_first_and_the_last_moments_there_are_break_nothing(ask: Any, own: Ids, moment: str) -> None:
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        ("0001-01-01T00:00:00Z", "0001-01-02T00:00:00Z"),
+        ("0001-01-01T00:00:00%2B23:00", "0001-01-01T12:00:00%2B23:00"),
+        ("9999-12-31T00:00:00Z", "9999-12-31T23:59:59.999Z"),
+        ("9999-11-30T00:00:00Z", "9999-12-31T23:59:59-23:00"),
+    ],
+)
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
+def test_the_first_and_the_last_moments_there_are_break_nothing(
+    ask: Any, own: Ids, first: str, last: str, zone: str
+) -> None:
     ranged = [operation for operation in operations() if "from" in operation.in_query]
     assert len(ranged) >= 10
     for operation in ranged:
-        form = "&format=csv" if operation.in_query.get("format") else ""
-        for query in (f"?from={moment}", f"?to={moment}", f"?from={moment}&to={moment}"):
-            answer = ask(operation, own, query + form)
-            assert answer.status_code < 500, f"{operation}{query}: {answer.text}"
+        more = "&format=csv" if operation.in_query.get("format") else ""
+        more += f"&timezone={zone}" if "timezone" in operation.in_query else ""
+        for query in (f"?from={first}", f"?to={last}", f"?from={first}&to={last}", f"?from={last}&to={last}"):
+            answer = ask(operation, own, query + more)
+            assert answer.status_code < 500, f"{operation}{query}{more}: {answer.text}"
