@@ -1,9 +1,10 @@
 """Everybody's jobs, from outside: for platform admins only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from devicehub.audit.models import AuditEntry
@@ -12,6 +13,7 @@ from devicehub.core.actor import SYSTEM
 from devicehub.jobs import service as jobs
 from devicehub.jobs.models import Job
 from devicehub.jobs.schemas import JobSchema
+from tests.conftest import holding
 from tests.factories import Account, make_account
 from tests.jobs.inline import run_job
 from tests.web.refusals import refused
@@ -22,6 +24,13 @@ VERBS = [("GET", ""), ("GET", "/{id}"), ("POST", "/{id}/retry"), ("POST", "/{id}
 ClientOf = Callable[..., FlaskClient]
 
 pytestmark = pytest.mark.usefixtures("app", "deeds")
+
+
+@pytest.fixture(autouse=True)
+def _no_jobs_but_ours(app: Flask) -> Iterator[None]:
+    """A process that other tests have started may ask for those of every day."""
+    with holding("job-scheduler", "this test"):
+        yield
 
 
 @pytest.fixture
