@@ -1,5 +1,6 @@
 """Redis: one pool a process behind a breaker, and the identity of the server that answers."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -16,7 +17,10 @@ from devicehub.core.config import Settings
 log = structlog.get_logger(__name__)
 
 # Replies of a server that is there but cannot serve: its disk is full, or it is a replica left alone.
-_AWAY = ("MISCONF", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN")
+# What a script met there, Redis 6 tells behind words of its own, so redis-py makes no class of it.
+_AWAY = re.compile(
+    r"(?:Error running script .*: -)?(?:OOM|READONLY|MISCONF|NOREPLICAS|CLUSTERDOWN|MASTERDOWN)\b", re.DOTALL
+)
 
 
 class RedisAway(Exception):
@@ -132,7 +136,7 @@ class Ask(NamedTuple):
 
 
 def _is_away(error: ResponseError) -> bool:
-    return isinstance(error, OutOfMemoryError | ReadOnlyError) or str(error).startswith(_AWAY)
+    return isinstance(error, OutOfMemoryError | ReadOnlyError) or bool(_AWAY.match(str(error)))
 
 
 _current: Redis | None = None
