@@ -38,16 +38,16 @@ def main() -> None:
 
 def _work(connection: Redis) -> bool:
     """Work until asked to stop (true), or driven off by an error (false)."""
+    worker = None
     try:
         worker = Worker(connection)
         worker.work(logging_level="WARNING")
-    except RedisError as error:
+    except RedisError as error:  # also of its goodbye, when it was asked to stop
         log.warning("worker.redis_away", error=type(error).__name__)
-        return False
     finally:  # RQ's handlers would ask a worker to stop that works no more
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    return worker.is_leaving
+    return worker is not None and worker.is_leaving
 
 
 if __name__ == "__main__":

@@ -125,6 +125,11 @@ class Worker(rq.Worker):
         with suppress(RedisError):
             super().set_current_job_working_time(current_job_working_time, pipeline)
 
+    def set_shutdown_requested_date(self) -> None:
+        """Another figure for dashboards; a signal handler writes it, and what that raised would end the job."""
+        with suppress(RedisError):
+            super().set_shutdown_requested_date()  # type: ignore[no-untyped-call]
+
     def handle_exception(self, job: rq.job.Job, *exc_info: Any) -> None:
         """What we run never raises: RQ could not write that it is done, for Redis is away or has forgotten it."""
         log.warning("queue.entry_lost", job_id=job.id, error=exc_info[0].__name__)

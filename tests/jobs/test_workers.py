@@ -179,3 +179,31 @@ def test_a_worker_asked_to_stop_finishes_its_job_first(start: Any, deeds: Any) -
     worker.process.terminate()
     assert worker.process.wait(30) == 0
     assert Job.objects(id=job_id).get().status == "completed"
+
+
+def test_one_asked_to_stop_while_redis_is_away_stops(start: Any, deeds: Any, servers: Servers) -> None:
+    worker = start()
+    ends(jobs.enqueue("tests.note", {"text": "before"}))
+    client = redis.current().client
+    wait_until(lambda: {client.hget(key, "state") for key in client.smembers("rq:workers")} == {b"idle"})
+    servers.redis.stop()
+    try:
+        worker.process.terminate()
+        assert worker.process.wait(15) == 0
+    finally:
+        servers.restart_redis()
+
+
+def test_one_asked_to_stop_while_redis_is_away_finishes_its_job_first(
+    start: Any, deeds: Any, servers: Servers
+) -> None:
+    worker = start()
+    job_id = jobs.enqueue("tests.dawdle", {"steps": 40})
+    begun(deeds, job_id)
+    servers.redis.stop()
+    try:
+        worker.process.terminate()
+        assert ends(job_id).attempts == 1
+        assert worker.process.wait(15) == 0
+    finally:
+        servers.restart_redis()
