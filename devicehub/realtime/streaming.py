@@ -41,6 +41,9 @@ def _frames(hub: Hub, made: Stream, seen: str | None) -> Iterator[bytes]:
         with hub.reader.lock:
             head = hub.reader.head(organization_id)
             hub.streams[organization_id].add(made)
+        if hub.is_draining:  # since it was let in; whoever drains has not seen it
+            yield RETRY
+            return
         stand = seen if seen is not None and refusal is None else head
         yield RETRY
         yield wire.frame("connected", greeting(made.actor, made.id, stand), stand)

@@ -94,7 +94,8 @@ class Worker(GeventWorker):
     def timeout_ctx(self) -> Iterator[None]:
         """Wait for the next request, and its headers, so long and no longer; then hang up."""
         greenlet = gevent.getcurrent()
-        with gevent.Timeout(greenlet.patience, False) as timeout:
+        patience = greenlet.patience if self.alive else LAST_WORDS_S  # `_drain` may have looked already
+        with gevent.Timeout(patience, False) as timeout:
             self._waiting[greenlet] = timeout
             try:
                 yield

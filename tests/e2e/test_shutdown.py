@@ -89,6 +89,32 @@ def test_a_client_that_only_keeps_its_connection_is_not_waited_for(server: LiveS
         assert server.process.wait(SOON_S) == 0
 
 
+def test_who_keeps_the_connection_after_a_request_in_flight_is_not_waited_for(server: LiveServer) -> None:
+    body = json.dumps({"email": "nobody@example.com", "password": "correct horse battery"}).encode()
+    head = (
+        "POST /api/auth/login HTTP/1.1\r\nHost: devicehub\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+    )
+    with (
+        socket.create_connection(address(server), timeout=SOON_S) as idle,
+        socket.create_connection(address(server), timeout=SOON_S) as connection,
+        connection.makefile("rb") as answers,
+    ):
+        idle.sendall(b"GET /health/live HTTP/1.1\r\nHost: devicehub\r\n\r\n")
+        assert idle.recv(9) == b"HTTP/1.1 "
+        connection.sendall(head.encode())
+        assert answers.readline().startswith(b"HTTP/1.1 100"), "the request has not begun"
+        server.process.terminate()
+        while idle.recv(1024):  # until it has let go of those who were only keeping a connection
+            pass
+
+        connection.sendall(body)
+
+        answers.readline()
+        assert answers.readline().startswith(b"HTTP/1.1 401")
+        assert server.process.wait(SOON_S) == 0
+
+
 def test_a_request_in_flight_is_answered_and_the_next_is_told_to_go_elsewhere(launched: LiveServer) -> None:
     body = json.dumps({"email": "nobody@example.com", "password": "correct horse battery"}).encode()
     head = (

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from devicehub.core.actor import Actor
-from devicehub.realtime import streams
-from devicehub.realtime.streams import COMMENT, MOST_BYTES, MOST_EVENTS, Stream
+from devicehub.realtime import streaming, streams
+from devicehub.realtime.hub import ours
+from devicehub.realtime.streams import COMMENT, MOST_BYTES, MOST_EVENTS, RETRY, Stream
 from tests.conftest import wait_until
+from tests.factories import make_account
 
 Connection = tuple[socket.socket, socket.socket]
 
@@ -131,3 +133,12 @@ def test_a_client_that_went_away_is_noticed_at_the_next_comment(
     assert next(frames) == COMMENT
     client.close()
     wait_until(lambda: next(frames, None) is None, what="the end of the stream")
+
+
+@pytest.mark.usefixtures("app")
+def test_one_that_was_being_let_in_as_the_process_began_to_end_ends_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frames = streaming.stream(make_account().actor, None)
+    monkeypatch.setattr(ours(), "is_draining", True)
+    assert list(frames) == [RETRY]
