@@ -63,7 +63,14 @@ class Hub:
         self.control: deque[bytes] = deque()
         self.is_called = threading.Event()
         line = Line(redis.url, self.control_channel)
-        self.reader = Reader(line, self.events, self._deliver, others=self._hear_control, rest=transport.flush)
+        self.reader = Reader(
+            line,
+            self.events,
+            self._deliver,
+            others=self._hear_control,
+            rest=transport.flush,
+            lost=self._tell_loss,
+        )
         self.connections: dict[str, Connection] = {}
         self.returning: defaultdict[str, dict[str, Connection]] = defaultdict(dict)
         self.streams: defaultdict[str, set[Stream]] = defaultdict(set)
@@ -119,6 +126,19 @@ class Hub:
             for stream in self.streams[organization_id]:
                 if entry.audience in stream.audiences:
                     stream.put(frame)
+
+    def _tell_loss(self, organization_id: str) -> None:
+        """Tell who listens that something cannot be told any more; who is still being told comes back for it."""
+        head = self.reader.head(organization_id)
+        told = {"organizationId": organization_id, "reason": "not_kept", "lastEventId": head}
+        audiences = {one for listening in self.connections.values() for one in listening.audiences}
+        rooms = [wire.room(of, audience) for of, audience in audiences if of == organization_id]
+        if rooms:
+            socketio.server.emit("resync-required", told, to=rooms, ignore_queue=True)
+        for sid in list(self.returning.get(organization_id, {})):
+            transport.hang_up(sid)
+        for stream in self.streams.get(organization_id, ()):
+            stream.put(wire.frame("resync-required", told, head))
 
     def _hold(self, sid: str, connection: Connection, organization_id: str, entry: Entry) -> None:
         """Keep an entry for a socket that is still being told what it missed."""

@@ -220,6 +220,14 @@ class EventLog:
             raise NotKept()
         return [Entry.from_row(row) for row in rows]
 
+    def keeps(self, organization_id: str, seen: str) -> bool:
+        """Whether `since` misses nothing after `seen`; it misses nothing of a new stream."""
+        try:
+            self.between(organization_id, seen, seen)
+        except NotKept:
+            return epoch_of(self.head(organization_id)) != epoch_of(seen)
+        return True
+
 
 def _key(organization_id: str) -> str:
     return f"events:{organization_id}"

@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 # A newcomer waits this long for its feed to settle, and only while Redis is not known to be away.
 SETTLE_S = 2.0
 BURST_S, BUSY_S, BREATH_S = 0.005, 0.1, 0.001
+# So much is handed over in one breath: well below what may wait for somebody who is not taken to be too slow.
+MOST_IN_ONE, MUCH_IN_ONE = 200, 256 << 10
 
 Deliver = Callable[[str, Entry], None]
 
@@ -31,6 +33,7 @@ class Feed:
         self.organization_id = organization_id
         self.listeners: set[Hashable] = set()
         self.position: str | None = None
+        self.has_gap = False  # which its listeners are yet to be told of
         self.answered = threading.Event()  # settled, or the line is down: no use in waiting any longer
 
 
@@ -38,7 +41,8 @@ class Reader:
     """Hears entries and hands each to `deliver(organization_id, entry)`, one at a time, under `lock`.
 
     What comes on channels that are not the log's goes to `others(channel, message)`; `rest()` is called when there
-    is nothing more to hear for now, and in long bursts every BURST_S.
+    is nothing more to hear for now, and in long bursts every BURST_S; `lost(organization_id)`, under `lock`, where
+    the window went on while the line was down.
 
     Whoever takes `lock` sees `head` and the set of its own receivers at one moment.
     """
@@ -51,12 +55,14 @@ class Reader:
         *,
         others: Callable[[str, bytes], None] | None = None,
         rest: Callable[[], None] = lambda: None,
+        lost: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.lock = threading.RLock()
         self._line, self._events, self._deliver, self._others = line, events, deliver, others
-        self._rest = rest
+        self._rest, self._lost = rest, lost
         self._feeds: dict[str, Feed] = {}
         self._is_down = False
+        self._count = self._size = 0  # handed over in this breath
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -166,6 +172,15 @@ class Reader:
             return  # of a subscription that was given up; the present one settles when it begins
         for entry in Entry.all_from_message(heard.message):
             self._hand(feed, entry)
+            self._breathe(entry)
+
+    def _breathe(self, entry: Entry) -> None:
+        """Let everybody take what they were handed, before it is more than may wait for them."""
+        self._count, self._size = self._count + 1, self._size + len(entry.payload)
+        if self._count >= MOST_IN_ONE or self._size >= MUCH_IN_ONE:
+            self._rest()
+            time.sleep(BREATH_S)
+            self._count = self._size = 0
 
     def _begin(self, organization_id: str) -> None:
         feed = self._feeds.get(organization_id)
@@ -179,10 +194,16 @@ class Reader:
 
     def _catch_up(self, feed: Feed, seen: str) -> None:
         """Read the stream from where it was left, to its end; a new stream from its beginning."""
+        feed.has_gap = feed.has_gap or not self._events.keeps(feed.organization_id, seen)
         while entries := self._events.since(feed.organization_id, seen):
             for entry in entries:
                 self._hand(feed, entry)
+                self._breathe(entry)
             seen = entries[-1].id
+        if feed.has_gap:
+            feed.has_gap = False
+            with self.lock:
+                self._lost(feed.organization_id)
 
     def _hand(self, feed: Feed, entry: Entry) -> None:
         with self.lock:
