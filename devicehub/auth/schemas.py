@@ -1,10 +1,12 @@
 """What goes in and out at the front door."""
 
+from datetime import datetime
 from typing import Any
 
-from marshmallow import fields, validate
+from marshmallow import ValidationError, fields, validate
 
 from devicehub.auth.fields import NewPassword
+from devicehub.core import clock
 from devicehub.core.actor import SCOPES
 from devicehub.organizations.schemas import OrganizationSchema
 from devicehub.users.schemas import UserSchema
@@ -190,6 +192,11 @@ def _scopes(**kwargs: Any) -> fields.List[Any]:
     return fields.List(one, validate=validate.Length(1, len(SCOPES)), metadata=_SCOPES, **kwargs)
 
 
+def _to_come(moment: datetime) -> None:
+    if moment <= clock.now():
+        raise ValidationError("Lies in the past: the key would be none.")
+
+
 class ApiKeyPatchSchema(Schema):
     name = Text(100, shortest=1, metadata={"example": "Warehouse display"})
     scopes = _scopes()
@@ -200,7 +207,7 @@ class ApiKeyPatchSchema(Schema):
 class NewApiKeySchema(Schema):
     name = Text(100, shortest=1, required=True, metadata={"example": "Warehouse display"})
     scopes = _scopes(required=True)
-    expires_at = Timestamp(allow_none=True, metadata=_ENDS)
+    expires_at = Timestamp(allow_none=True, validate=_to_come, metadata=_ENDS)
 
 
 class ApiKeySchema(Schema):

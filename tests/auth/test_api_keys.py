@@ -12,7 +12,7 @@ from bson import ObjectId
 from flask.testing import FlaskClient
 
 from devicehub.auth import api_keys, jobs, standing, uses
-from devicehub.core import mongo
+from devicehub.core import clock, mongo
 from devicehub.core.actor import SCOPES, Role
 from devicehub.core.errors import Unauthenticated
 from devicehub.core.events import Event
@@ -321,8 +321,17 @@ def test_without_redis_keys_are_good_and_revoked_ones_are_not(
 
 
 @pytest.mark.actor()
+def test_one_that_would_be_dead_from_the_start_is_not_made(client: FlaskClient) -> None:
+    for past in ("2001-01-31T12:00:00Z", clock.rfc3339(clock.now())):
+        problem = refused(client.post(PATH, json=NEW | {"expiresAt": past}), 422, "VALIDATION_ERROR")
+        assert list(problem["errors"]) == ["expiresAt"]
+
+
+@pytest.mark.actor()
 def test_its_last_use_is_noted_and_refusals_are_no_use(client: FlaskClient, integration: FlaskClient) -> None:
-    used, refused_one = create(client), create(client, expiresAt="2001-01-31T12:00:00Z")
+    used, refused_one = create(client), create(client)
+    past = {"expiresAt": "2001-01-31T12:00:00Z"}
+    assert client.patch(f"{PATH}/{refused_one['id']}", json=past).status_code == 200
     for made in (used, refused_one):
         integration.get("/api/devices", headers=bearing(made["key"]))
     uses.write()
