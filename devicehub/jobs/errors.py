@@ -17,8 +17,8 @@ class JobIsOver(Conflict):
 
 class JobIsNotOver(Conflict):
     code = "JOB_IS_NOT_OVER"
-    title = "Job is not over"
-    detail = "The job {job_id} has not failed and was not cancelled."
+    title = "Job cannot begin anew"
+    detail = "Only a job that failed or was cancelled can; {job_id} is {status}."
 
 
 class UnknownJob(NotFound):

@@ -109,8 +109,7 @@ def retry(actor: Actor, job_id: str) -> Job:
         )
     )
     if job is None:
-        get(actor, job_id)
-        raise JobIsNotOver(job_id=job_id)
+        raise JobIsNotOver(job_id=job_id, status=get(actor, job_id).status)
     _put(job)
     return job
 
