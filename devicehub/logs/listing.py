@@ -14,6 +14,7 @@ from bson import ObjectId
 from devicehub.core import ids
 from devicehub.core.actor import Actor
 from devicehub.core.documents import seen_by
+from devicehub.core.errors import InvalidDateRange
 from devicehub.core.paging import After, Position, Stretch
 from devicehub.devices import service as devices
 from devicehub.logs.models import NOTABLE, Log
@@ -24,12 +25,15 @@ Row = dict[str, Any]
 
 
 def find(actor: Actor, device_id: str, query: Mapping[str, Any], after: After) -> Stretch[Row]:
-    """Logs of a device; raises DeviceNotFound."""
+    """Logs of a device; raises DeviceNotFound, and InvalidDateRange."""
     return _listed(actor, query, after, {"device_id": devices.row_of(actor, device_id)["_id"]})
 
 
 def find_all(actor: Actor, query: Mapping[str, Any], after: After) -> Stretch[Row]:
-    """Logs of the caller's organization, or of some of its devices; an unknown device has none."""
+    """Logs of the caller's organization, or of some of its devices; an unknown device has none.
+
+    Raises InvalidDateRange.
+    """
     if "device_id" not in query:
         return _listed(actor, query, after, {})
     wanted = {found for each in query["device_id"] if (found := ids.parse(each))}
@@ -66,6 +70,8 @@ def _divided(query: Mapping[str, Any], of_devices: bool) -> tuple[Row, Row]:
 
 def _between(query: Mapping[str, Any]) -> Row:
     bounds = {"$gte": query.get("start"), "$lt": query.get("end")}
+    if "start" in query and "end" in query and query["start"] > query["end"]:
+        raise InvalidDateRange(errors={"to": ["It lies before `from`."]})
     return {name: bound for name, bound in bounds.items() if bound is not None} or {"$exists": True}
 
 

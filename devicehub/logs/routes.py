@@ -6,6 +6,7 @@ from flask import Response
 from flask.views import MethodView
 
 from devicehub.core import clock
+from devicehub.core.errors import InvalidDateRange
 from devicehub.core.paging import Stretch
 from devicehub.devices.errors import DeviceNotFound
 from devicehub.logs import import_routes, intake, listing, schemas, views
@@ -40,7 +41,7 @@ class Logs(MethodView):
     @blp.guard(limit="device", scope="logs:read")
     @blp.arguments(schemas.LogQuerySchema, location="query")
     @blp.response(200, schemas.LogListSchema)
-    @blp.raises(DeviceNotFound)
+    @blp.raises(DeviceNotFound, InvalidDateRange)
     def get(self, query: dict[str, Any], device_id: str) -> Response:
         """List a device's logs
 
@@ -56,6 +57,7 @@ class AllLogs(MethodView):
     @blp.guard(limit="device", scope="logs:read")
     @blp.arguments(schemas.AllLogsQuerySchema, location="query")
     @blp.response(200, schemas.LogListSchema)
+    @blp.raises(InvalidDateRange)
     def get(self, query: dict[str, Any]) -> Response:
         """List an organization's logs
 

@@ -124,3 +124,7 @@ def test_however_few_are_looked_at_at_a_time_all_are_found(
 def test_the_query_of_a_list_is_judged(client: FlaskClient, fleet: list[Any]) -> None:
     for query in ("search=" + "x" * 101, "level=loud", "order=up", "cursor=x", "&".join(["deviceId=a"] * 21)):
         refused(client.get(f"/api/logs?{query}"), 422, "VALIDATION_ERROR")
+    device = fleet[0]["id"]
+    backwards = "from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z"
+    for path in ("/api/logs", f"/api/devices/{device}/logs"):
+        refused(client.get(f"{path}?{backwards}"), 422, "INVALID_DATE_RANGE")
