@@ -8,8 +8,9 @@ from flask_socketio import ConnectionRefusedError, SocketIO
 from marshmallow import fields, validate
 
 from devicehub.core.actor import Actor
-from devicehub.core.errors import Forbidden, Unauthenticated
+from devicehub.core.errors import Forbidden
 from devicehub.realtime import service as realtime
+from devicehub.realtime.errors import NoTokenInHandshake
 from devicehub.web import errors, identity, sockets
 from devicehub.web.guards import HEARS_EVENTS
 from devicehub.web.schemas import Schema
@@ -58,7 +59,7 @@ def _token(auth: Any) -> str:
     token = auth.get("token") if isinstance(auth, dict) else None
     token = identity.presented() if token is None else token
     if not isinstance(token, str) or not token:
-        raise Unauthenticated()
+        raise NoTokenInHandshake()
     return token
 
 

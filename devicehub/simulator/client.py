@@ -62,8 +62,9 @@ class Answer:
 
     @property
     def reason(self) -> str:
-        detail = self.body.get("detail", "") if isinstance(self.body, dict) else ""
-        return f"{self.status} {self.code} {detail}".strip()
+        problem = self.body if isinstance(self.body, dict) else {}
+        errors = f" {orjson.dumps(problem['errors']).decode()}" if "errors" in problem else ""
+        return f"{self.status} {self.code} {problem.get('detail', '')}{errors}".strip()
 
 
 @dataclass(frozen=True, slots=True)

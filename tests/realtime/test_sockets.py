@@ -96,6 +96,7 @@ def test_a_stranger_is_refused_and_told_why(live_server: LiveServer, auth: Any, 
     with refused(live_server.url, auth=auth) as reason:
         assert reason()["data"]["code"] == code
         assert reason()["message"] == reason()["data"]["message"]
+        assert ("`auth: {token}`" in reason()["message"]) is (code == "AUTHENTICATION_REQUIRED")
 
 
 def test_a_token_whose_session_has_ended_is_refused(live_server: LiveServer) -> None:

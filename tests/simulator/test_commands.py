@@ -169,6 +169,13 @@ def test_a_password_without_an_email_is_refused(stub: Stub) -> None:
     assert run("--password", "x", url=stub.url).exit_code == 2
 
 
+def test_what_is_wrong_with_what_was_typed_is_said(stub: Stub) -> None:
+    wrong = {"code": "VALIDATION_ERROR", "detail": "`errors` says where.", "errors": {"email": ["No address."]}}
+    stub.fault = lambda _: (422, wrong, {})
+    result = run("--email", "me", "--password", "x", url=stub.url)
+    assert '{"email":["No address."]}' in result.stderr
+
+
 def test_one_refused_beat_makes_the_run_a_failure(stub: Stub) -> None:
     def refuse(request: Request) -> Answer | None:
         return problem(500, "INTERNAL_ERROR") if request.path.endswith("/heartbeat") else None

@@ -43,7 +43,7 @@ export class Feed extends EventTarget {
 
   #listen(socket) {
     socket.on("connected", ({ lastEventId }) => {
-      const begins = this.#lastEventId === undefined;
+      const begins = this.#lastEventId == null; // null where the server itself knew none
       if (begins) this.#lastEventId = lastEventId;
       this.#tell("state", "on");
       if (begins) this.#tell("began");
