@@ -86,7 +86,11 @@ def problem_of(error: DeviceHubError) -> dict[str, Any]:
 def render(error: DeviceHubError) -> Response:
     """One of our errors as a response."""
     g.error_code = error.code
-    return _response(problem_of(error), error.headers)
+    headers = error.headers
+    if error.status == 401:  # RFC 9110 section 11.6.1, and RFC 6750 section 3.1 where a token was sent
+        is_of_token = error.code in ("INVALID_TOKEN", "TOKEN_EXPIRED", "TOKEN_REVOKED", "TOKEN_STALE")
+        headers = {"WWW-Authenticate": 'Bearer error="invalid_token"' if is_of_token else "Bearer"} | headers
+    return _response(problem_of(error), headers)
 
 
 def _response(body: dict[str, Any], headers: dict[str, str]) -> Response:

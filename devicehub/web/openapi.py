@@ -69,6 +69,13 @@ _ON_WHAT_PASSES: Headers = {
     },
 }
 _PASSES = (423, 429, 503)
+_ON_WHOM_IT_KNOWS_NOT: Headers = {
+    "WWW-Authenticate": {
+        "description": "How to sign in; with `error` if what was sent is not, or no more, good.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^Bearer"},
+    },
+}
 
 _API_KEY = {
     "description": "An integration's key, `dhk_<id>_<secret>`, with the scope named here; or the same as Bearer."
@@ -127,7 +134,7 @@ def init_app(app: Flask) -> None:
         components.security_scheme(f"{name}InQuery", {"type": "apiKey", "in": "query", "name": name})
     components.schema("Problem", schema=ProblemSchema)
     components.schema("JsonValue", JSON_VALUE)
-    for name, header in (_ON_EVERYTHING | _ON_WHAT_IS_LIMITED | _ON_WHAT_PASSES).items():
+    for name, header in (_ON_EVERYTHING | _ON_WHAT_IS_LIMITED | _ON_WHAT_PASSES | _ON_WHOM_IT_KNOWS_NOT).items():
         components.header(name, header)
 
 
@@ -241,9 +248,10 @@ def _response(spec: APISpec, status: int, errors: list[type[DeviceHubError]]) ->
     for code, error in codes.items():
         if code not in spec.components.examples:
             spec.components.example(code, {"summary": error.title, "value": _example(error)})
+    further = _ON_WHAT_PASSES if status in _PASSES else _ON_WHOM_IT_KNOWS_NOT if status == 401 else {}
     return {
         "description": f"{HTTPStatus(status).phrase}: {', '.join(codes)}",
-        "headers": _references(_ON_WHAT_PASSES) if status in _PASSES else {},
+        "headers": _references(further),
         "content": {
             "application/problem+json": {
                 "schema": {"$ref": "#/components/schemas/Problem"},

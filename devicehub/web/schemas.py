@@ -1,6 +1,6 @@
 """What every schema shares: camelCase keys out, both cases in, unknown keys named, UTC times."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -42,6 +42,9 @@ class Schema(ma.Schema):
         if isinstance(data, MultiDictProxy):
             pairs = [(renames.get(key, key), value) for key, value in data.data.items(multi=True)]
             _refuse_two_names(data.data, renames)
+            _refuse_two_values(
+                pairs, {str(field.data_key) for field in self.load_fields.values()} - data.multiple_keys
+            )
             return MultiDictProxy(MultiDict(pairs), self)
         if isinstance(data, Mapping):
             _refuse_two_names(data, renames)
@@ -54,6 +57,14 @@ def _refuse_two_names(keys: Iterable[str], renames: Mapping[str, str]) -> None:
     for key in set(keys):
         names[renames.get(key, key)].append(key)
     twice = {name: ["Given twice, under two of its names."] for name in names if len(names[name]) > 1}
+    if twice:
+        raise ValidationError(twice)
+
+
+def _refuse_two_values(pairs: Iterable[tuple[str, str]], single: set[str]) -> None:
+    """One of them would count, and nobody be told which."""
+    counts = Counter(name for name, _ in pairs if name in single)
+    twice = {name: ["Given more than once."] for name, count in counts.items() if count > 1}
     if twice:
         raise ValidationError(twice)
 

@@ -294,3 +294,25 @@ def test_the_first_and_the_last_moments_there_are_break_nothing(
         for query in (f"?from={first}", f"?to={last}", f"?from={first}&to={last}", f"?from={last}&to={last}"):
             answer = ask(operation, own, query + more)
             assert answer.status_code < 500, f"{operation}{query}{more}: {answer.text}"
+
+
+@pytest.mark.actor(platform_admin=True)
+def test_what_has_one_value_is_not_asked_for_twice(ask: Any, own: Ids) -> None:
+    """One of the two would count, and nobody be told which."""
+    listed = [operation for operation in operations() if "limit" in operation.in_query]
+    assert len(listed) >= 10
+    for operation in listed:
+        for query in ("?limit=1&limit=2", "?limit=1&limit=1"):
+            problem = must_be(ask(operation, own, query), 422, "VALIDATION_ERROR", operation, query)
+            assert problem["errors"]["limit"] == ["Given more than once."]
+
+
+def test_who_is_not_known_is_told_how_to_sign_in(client: FlaskClient) -> None:
+    """RFC 9110, section 11.6.1."""
+    for operation in guarded():
+        assert (
+            client.open(operation.address(UNKNOWN), method=operation.method).headers["WWW-Authenticate"]
+            == "Bearer"
+        )
+    sent = client.get("/api/devices", headers={"Authorization": "Bearer nonsense"})
+    assert sent.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
