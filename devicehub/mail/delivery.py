@@ -30,10 +30,11 @@ class BeingSent(Exception):
     """Another run has claimed it, and may be alive."""
 
 
-def deliver(mail_id: str) -> str:
+def deliver(mail_id: str, *, is_last: bool = False) -> str:
     """Send a mail unless that is done; returns what has become of it.
 
-    Raises what kept it from going out this time. After TRIES of them it has failed.
+    Raises what kept it from going out this time. It has failed after TRIES of them, or if this try is the last:
+    one whose worker died before it came here is not counted by the mail.
     """
     mail = _claim(mail_id)
     if mail is None:
@@ -49,7 +50,7 @@ def deliver(mail_id: str) -> str:
         return _settle(mail, "failed", last_error=str(refusal))
     except Exception as error:
         why = str(error) if isinstance(error, Undelivered) else type(error).__name__
-        _settle(mail, "failed" if mail.attempts >= TRIES else "pending", last_error=why)
+        _settle(mail, "failed" if is_last or mail.attempts >= TRIES else "pending", last_error=why)
         raise
     return _settle(mail, "sent", sent_at=clock.now(), rendered=_kept(rendered))
 

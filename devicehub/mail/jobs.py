@@ -10,4 +10,5 @@ from devicehub.mail import delivery
 @job("mail.send", timeout_s=300, delays=delivery.DELAYS)
 def send(context: Context) -> Mapping[str, Any]:
     """Send one mail of the outbox, by its `mailId`."""
-    return {"status": delivery.deliver(context.arguments["mailId"])}
+    is_last = context.attempt >= delivery.TRIES
+    return {"status": delivery.deliver(context.arguments["mailId"], is_last=is_last)}

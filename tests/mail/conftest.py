@@ -74,10 +74,10 @@ def owe(kind: str = "otp", to: str = "ada@example.com", data: dict[str, Any] | N
     return str(Mail.objects(key=key).get().id)
 
 
-def work(mail_id: str) -> Any:
+def work(mail_id: str, *, attempt: int = 1) -> Any:
     """Do the mail's job, once."""
     assert Job.objects(key=f"mail:{mail_id}").get().arguments == {"mailId": mail_id}
-    return send(Context({"mailId": mail_id}))
+    return send(Context({"mailId": mail_id}, attempt=attempt))
 
 
 def kept(mail_id: str) -> Mail:

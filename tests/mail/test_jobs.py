@@ -123,6 +123,18 @@ def test_after_five_tries_it_has_failed_and_its_secret_is_forgotten(mailing: Mai
     assert work(mail_id) == {"status": "failed"}
 
 
+def test_it_has_failed_with_its_job_also_where_a_worker_died_before_it_began(
+    mailing: Mailing, nobody_there: str
+) -> None:
+    mailing(nobody_there)
+    mail_id = owe()
+    for attempt in range(2, TRIES + 1):
+        assert kept(mail_id).status == "pending"
+        with pytest.raises(Undelivered):
+            work(mail_id, attempt=attempt)
+    assert (kept(mail_id).status, kept(mail_id).data) == ("failed", {})
+
+
 def test_the_job_is_tried_as_often_as_the_mail(app: Flask) -> None:
     assert registered("mail.send").delays == (5, 30, 120, 600)
 
