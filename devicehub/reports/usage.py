@@ -98,13 +98,20 @@ def report(found: Found) -> Report:
 
 
 def _by_day(found: Found) -> Chart:
-    days = [start.astimezone(found.range.zone).date().isoformat() for start in found.range.buckets]
-    series = [Series("Usage", [figures.rounded(tally.sum) for tally in found.current.trend])]
+    """Of a range that is longer than a chart is wide, seven days a point."""
+    starts = found.range.buckets
+    step, title = (1, "Usage by day") if len(starts) <= MOST_IN_A_CHART else (7, "Usage by seven days")
+    labels = [start.astimezone(found.range.zone).date().isoformat() for start in starts[::step]]
+    series = [Series("Usage", _sums(found.current, step))]
     if found.previous is not None:
-        before: list[float | None] = [figures.rounded(tally.sum) for tally in found.previous.trend]
-        padded = [*before, *[None] * len(days)][: len(days)]  # a range that still runs is ahead of it
-        series.append(Series("Period before", padded))
-    return Chart("usage-by-day", "line", "Usage by day", days, series)
+        padded = [*_sums(found.previous, step), *[None] * len(labels)][: len(labels)]
+        series.append(Series("Period before", padded))  # a range that still runs is ahead of it
+    return Chart("usage-by-day", "line", title, labels, series)
+
+
+def _sums(counted: Counted, step: int) -> list[float | None]:
+    used = [tally.sum for tally in counted.trend]
+    return [figures.rounded(sum(used[first : first + step])) for first in range(0, len(used), step)]
 
 
 def _by_event(found: Found) -> Chart:

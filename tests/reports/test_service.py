@@ -174,3 +174,19 @@ def test_rows_can_be_asked_for_again(account: Account, write: Write, fleet: list
     )
     assert list(found.main.rows()) == list(found.main.rows())
     assert found.main.count == len(list(found.main.rows())) == 3
+
+
+@pytest.mark.actor()
+def test_of_a_long_range_the_chart_tells_seven_days_a_point(
+    client: FlaskClient, account: Account, write: Write
+) -> None:
+    client.patch(f"/api/organizations/{account.actor.organization_id}", json={"logRetentionDays": 400})
+    write(60, seed=3)
+    now = system_clock.now()
+    ends = system_clock.rfc3339(now - timedelta(days=300)), system_clock.rfc3339(now)
+    found = client.get(f"/api/reports/usage?from={ends[0]}&to={ends[1]}").json
+    by_seven, days = chart(found, "usage-by-day"), table(found, "days")
+    assert len(by_seven["labels"]) == 43
+    assert sum(by_seven["series"][0]["data"]) == pytest.approx(sum(day["usage"] for day in days))
+    assert by_seven["series"][0]["data"][-2] == pytest.approx(sum(day["usage"] for day in days[287:294]))
+    assert all(len(one["labels"]) <= 100 for one in found["charts"])
