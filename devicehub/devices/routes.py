@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 from bson import ObjectId
 from flask import Response, url_for
 from flask.views import MethodView
@@ -102,8 +103,9 @@ class DeviceById(MethodView):
     @blp.raises(DeviceNotFound, DeviceNotYours, DuplicateSerialNumber)
     def patch(self, changes: dict[str, Any], device_id: str) -> Any:
         """Change a device's configuration"""
-        revision = conditional.expected_revision()
-        return json_response(devices.update(current_actor(), device_id, changes, revision=revision), 200)
+        seen = conditional.expected_revision()
+        device, revision = devices.update(current_actor(), device_id, changes, revision=seen)
+        return conditional.changed(orjson.dumps(device), revision)
 
     @blp.guard("operator", limit="device", scope="devices:write")
     @conditional.matched

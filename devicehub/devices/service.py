@@ -227,16 +227,17 @@ def _stored(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def update(
     actor: Actor, device_id: str, changes: Mapping[str, Any], *, revision: int | None = None
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], int]:
     """Change a device's configuration, if `revision` is still its own where one is given; no change is none.
 
-    Raises DeviceNotFound, DeviceNotYours, PreconditionFailed or DuplicateSerialNumber.
+    Returns the device as it is then, and its revision. Raises DeviceNotFound, DeviceNotYours, PreconditionFailed
+    or DuplicateSerialNumber.
     """
     if not changes:
         row = access.changeable(actor, device_id, revision).as_pymongo().first()
         if row is None:
             raise access.refusal(actor, device_id)
-        return views.whole(row)
+        return views.whole(row), row["revision"]
     moment = clock.now()
     stored = _stored(changes) | {"updated_at": moment}
     if "status" in changes:
@@ -257,7 +258,7 @@ def update(
     device = views.whole(row.to_mongo().to_dict())
     told = {shown: device[shown] for name, shown in views.SHOWN.items() if name in changes}
     _tell("device.updated", actor, device, changes=told)
-    return device
+    return device, row.revision
 
 
 def delete(actor: Actor, device_id: str, *, revision: int | None = None) -> None:

@@ -71,10 +71,11 @@ class OrganizationById(MethodView):
     @conditional.matched
     @blp.response(200, schemas.OrganizationSchema)
     @blp.raises(Busy)
-    def patch(self, changes: dict[str, Any]) -> dict[str, Any]:
+    def patch(self, changes: dict[str, Any]) -> Response:
         """Rename an organization or change its settings"""
-        actor, revision = current_actor(), conditional.expected_revision()
-        return organizations.describe(organizations.update(actor, changes, revision=revision), actor.role)
+        actor, seen = current_actor(), conditional.expected_revision()
+        found = organizations.update(actor, changes, revision=seen)
+        return conditional.changed(orjson.dumps(_shown(found, actor.role)), found.revision)
 
     @blp.guard("owner", in_path=True)
     @conditional.matched

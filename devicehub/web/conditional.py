@@ -62,6 +62,13 @@ def answer(
     return response
 
 
+def changed(payload: bytes, revision: int) -> Response:
+    """A thing as a change has left it, with the ETag that the next change may name."""
+    response = Response(payload, content_type="application/json")
+    response.set_etag(etag(revision, payload))
+    return response
+
+
 def etag(revision: int, payload: bytes) -> str:
     """The ETag of a thing that has revisions: `<revision>.<hash of all that is shown>`."""
     return f"{revision}.{crypto.digest(payload, 8)}"
@@ -98,6 +105,8 @@ def documented(view: View) -> View:
 
 
 def matched(view: View) -> View:
-    """Document the If-Match of a change, and how it is refused."""
+    """Document the If-Match of a change, how it is refused, and the ETag of what it has made."""
+    for response in view._apidoc["response"]["responses"].get(200, ()):  # type: ignore[attr-defined]
+        response["headers"] = {"ETag": _HEADERS["ETag"]}
     noted: View = openapi.note(view, errors=[PreconditionFailed], parameters=[_IF_MATCH])
     return noted

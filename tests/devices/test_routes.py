@@ -338,6 +338,16 @@ def test_what_has_not_changed_is_not_sent_again(client: FlaskClient) -> None:
 
 
 @pytest.mark.actor()
+def test_a_change_is_answered_with_the_etag_that_the_next_may_name(client: FlaskClient) -> None:
+    path = f"/api/devices/{create(client)['id']}"
+    for number in range(3):
+        changed = client.patch(path, json={"name": f"Boiler {number}"} if number else {})
+        assert changed.headers["ETag"] == client.get(path).headers["ETag"]
+    following = {"If-Match": changed.headers["ETag"]}
+    assert client.patch(path, json={"name": "Boiler"}, headers=following).status_code == 200
+
+
+@pytest.mark.actor()
 def test_one_that_fell_silent_is_not_unchanged_since_it_was_heard(client: FlaskClient, clock: Any) -> None:
     path = f"/api/devices/{create(client)['id']}"
     client.post(f"{path}/heartbeat", json={})

@@ -181,6 +181,15 @@ def test_what_the_client_has_already_is_not_sent_again(client: FlaskClient, acco
         assert (same.status_code, same.data, same.headers["X-Cache"]) == (304, b"", "BYPASS")
 
 
+def test_a_change_is_answered_with_the_etag_that_the_next_may_name(client_of: ClientOf) -> None:
+    owner = make_account()
+    client = client_of(owner)
+    changed = client.patch(address(owner), json={"name": "Engines"})
+    assert changed.headers["ETag"] == client.get(address(owner)).headers["ETag"]
+    following = {"If-Match": changed.headers["ETag"]}
+    assert client.patch(address(owner), json={"name": "Pumps"}, headers=following).status_code == 200
+
+
 def test_it_is_no_older_than_ones_own_role_there(client_of: ClientOf, clock: Any) -> None:
     owner = make_account()
     member = make_account(role="viewer", organization_id=owner.actor.organization_id)
