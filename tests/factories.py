@@ -102,6 +102,7 @@ def make_account(
             session_id=str(session.id),
             token_version=person.token_version,
             refresh_token=refresh_tokens.spell(session),
+            ends_at=session.ends_at,
         ),
     )
 

@@ -5,7 +5,7 @@ Rotation is one conditional update; see RFC 9700 section 4.14 for why an old tok
 
 import secrets
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
@@ -43,6 +43,7 @@ class Grant:
     session_id: str
     token_version: int
     refresh_token: str
+    ends_at: datetime  # however often it is renewed
     device_token: str = ""  # of a grant for a password
 
 
@@ -195,6 +196,7 @@ def _grant(user: User, session: Session, memberships: dict[str, Role]) -> Grant:
         session_id=str(session.id),
         token_version=user.token_version,
         refresh_token=refresh_tokens.spell(session),
+        ends_at=session.ends_at,
     )
 
 

@@ -134,7 +134,7 @@ def explain(actor: Actor, device_id: str) -> dict[str, Any]:
     step, signal = presence.next_step(row), row.get("signal") or None
     is_waited_for = row["presence"] in ("online", "late")
     return {
-        "device_id": device_id,
+        "device_id": str(row["_id"]),
         "presence": row["presence"],
         "since": presence.since(row),
         "last_signal": signal and signal | {"at": row["last_active_at"]},

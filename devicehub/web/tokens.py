@@ -11,7 +11,7 @@ from flask import request
 
 from devicehub.auth import service as auth
 from devicehub.auth.sessions import Grant
-from devicehub.core import config
+from devicehub.core import clock, config
 from devicehub.core.errors import InvalidInput
 from devicehub.web import cookies, identity, openapi
 
@@ -66,6 +66,6 @@ def _pair(grant: Grant) -> dict[str, Any]:
         "device_token": grant.device_token,
         "token_type": "Bearer",
         "expires_in": settings.access_token_ttl,
-        "refresh_expires_in": settings.refresh_token_ttl,
+        "refresh_expires_in": min(settings.refresh_token_ttl, int((grant.ends_at - clock.now()).total_seconds())),
         **auth.describe_grant(grant),
     }

@@ -85,6 +85,15 @@ def test_signing_in_answers_a_pair_of_tokens_that_opens_the_profile(client: Flas
     assert client.get("/api/users/profile", headers=headers).json["email"] == ADA["email"]
 
 
+def test_a_refresh_token_is_good_no_longer_than_its_session(client: FlaskClient, using: Any, clock: Any) -> None:
+    sign_up(client)
+    with using(session_max_age=3600):
+        granted = sign_in(client).json
+    assert 3595 <= granted["refreshExpiresIn"] <= 3600
+    clock(600)
+    assert 2995 <= refresh(client, granted["refreshToken"]).json["refreshExpiresIn"] <= 3000
+
+
 def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(client: FlaskClient) -> None:
     sign_up(client)
     wrong = sign_in(client, password="wrong horse battery")
