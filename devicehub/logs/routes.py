@@ -6,7 +6,7 @@ from flask import Response
 from flask.views import MethodView
 
 from devicehub.core import clock
-from devicehub.core.errors import InvalidDateRange
+from devicehub.core.errors import InvalidDateRange, UriTooLong
 from devicehub.core.paging import Stretch
 from devicehub.devices.errors import DeviceNotFound
 from devicehub.logs import import_routes, intake, listing, schemas, views
@@ -57,7 +57,7 @@ class AllLogs(MethodView):
     @blp.guard(limit="device", scope="logs:read")
     @blp.arguments(schemas.AllLogsQuerySchema, location="query")
     @blp.response(200, schemas.LogListSchema)
-    @blp.raises(InvalidDateRange)
+    @blp.raises(InvalidDateRange, UriTooLong)
     def get(self, query: dict[str, Any]) -> Response:
         """List an organization's logs
 
