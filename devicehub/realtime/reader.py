@@ -62,7 +62,7 @@ class Reader:
         self._rest, self._lost = rest, lost
         self._feeds: dict[str, Feed] = {}
         self._is_down = False
-        self._count = self._size = 0  # handed over in this breath
+        self._count = self._size = 0  # handed over, and not sent yet
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -129,7 +129,7 @@ class Reader:
         rested_at = breathed_at = time.monotonic()
         for heard in self._line.listen():
             if heard.kind != "message":
-                self._rest()
+                self._send_all()
             try:
                 self._act_on(heard)
             except RedisAway:
@@ -139,7 +139,7 @@ class Reader:
                 self._line.restart()
             moment = time.monotonic()
             if heard.kind != "message" or moment - rested_at > BURST_S:
-                self._rest()
+                self._send_all()
                 rested_at = moment = time.monotonic()  # or nothing would be gathered while it takes long to send
             # A line that always has more to read never waits; under gevent everybody else would.
             if heard.kind == "idle":
@@ -174,13 +174,16 @@ class Reader:
             self._hand(feed, entry)
             self._breathe(entry)
 
+    def _send_all(self) -> None:
+        self._rest()
+        self._count = self._size = 0
+
     def _breathe(self, entry: Entry) -> None:
         """Let everybody take what they were handed, before it is more than may wait for them."""
         self._count, self._size = self._count + 1, self._size + len(entry.payload)
         if self._count >= MOST_IN_ONE or self._size >= MUCH_IN_ONE:
-            self._rest()
+            self._send_all()
             time.sleep(BREATH_S)
-            self._count = self._size = 0
 
     def _begin(self, organization_id: str) -> None:
         feed = self._feeds.get(organization_id)
