@@ -16,6 +16,12 @@ from tests.factories import Account, make_account
 
 # gunicorn waits 20 s for whom it takes to be in a request; the bound tells that it did not.
 SOON_S = 10
+# A request whose body is sent when the test wants it to go on.
+BODY = json.dumps({"email": "nobody@example.com", "password": "correct horse battery"}).encode()
+HEAD = (
+    b"POST /api/auth/login HTTP/1.1\r\nHost: devicehub\r\nContent-Type: application/json\r\n"
+    b"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n" % len(BODY)
+)
 
 
 @pytest.fixture
@@ -90,11 +96,6 @@ def test_a_client_that_only_keeps_its_connection_is_not_waited_for(server: LiveS
 
 
 def test_who_keeps_the_connection_after_a_request_in_flight_is_not_waited_for(server: LiveServer) -> None:
-    body = json.dumps({"email": "nobody@example.com", "password": "correct horse battery"}).encode()
-    head = (
-        "POST /api/auth/login HTTP/1.1\r\nHost: devicehub\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
-    )
     with (
         socket.create_connection(address(server), timeout=SOON_S) as idle,
         socket.create_connection(address(server), timeout=SOON_S) as connection,
@@ -102,13 +103,13 @@ def test_who_keeps_the_connection_after_a_request_in_flight_is_not_waited_for(se
     ):
         idle.sendall(b"GET /health/live HTTP/1.1\r\nHost: devicehub\r\n\r\n")
         assert idle.recv(9) == b"HTTP/1.1 "
-        connection.sendall(head.encode())
+        connection.sendall(HEAD)
         assert answers.readline().startswith(b"HTTP/1.1 100"), "the request has not begun"
         server.process.terminate()
         while idle.recv(1024):  # until it has let go of those who were only keeping a connection
             pass
 
-        connection.sendall(body)
+        connection.sendall(BODY)
 
         answers.readline()
         assert answers.readline().startswith(b"HTTP/1.1 401")
@@ -116,23 +117,18 @@ def test_who_keeps_the_connection_after_a_request_in_flight_is_not_waited_for(se
 
 
 def test_a_request_in_flight_is_answered_and_the_next_is_told_to_go_elsewhere(launched: LiveServer) -> None:
-    body = json.dumps({"email": "nobody@example.com", "password": "correct horse battery"}).encode()
-    head = (
-        "POST /api/auth/login HTTP/1.1\r\nHost: devicehub\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
-    )
     with (
         socket.create_connection(address(launched), timeout=SOON_S) as connection,
         connection.makefile("rb") as answers,
     ):
-        connection.sendall(head.encode())
+        connection.sendall(HEAD)
         assert answers.readline().startswith(b"HTTP/1.1 100"), "the request has not begun"
         # Its one thread has time for others, so it waits for the body now.
         assert httpx.get(f"{launched.url}/health/live").is_success
         launched.process.terminate()
         wait_until(lambda: not is_listening(launched), what="the server to stop accepting")
 
-        connection.sendall(body + b"GET /health/ready HTTP/1.1\r\nHost: devicehub\r\n\r\n")
+        connection.sendall(BODY + b"GET /health/ready HTTP/1.1\r\nHost: devicehub\r\n\r\n")
 
         assert re.findall(rb"HTTP/1.1 (\d+)", answers.read()) == [b"401", b"503"]
     assert launched.process.wait(SOON_S) == 0

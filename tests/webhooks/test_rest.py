@@ -13,27 +13,25 @@ from tests.webhooks.conftest import Receiver, drain
 pytestmark = pytest.mark.actor()
 
 
-def test_a_receiver_that_fails_is_left_alone_although_more_happens(
-    actor: Actor, listen: Callable[..., Any], receiver: Receiver
-) -> None:
+@pytest.fixture
+def failing(actor: Actor, listen: Callable[..., Any], receiver: Receiver) -> Receiver:
+    """A receiver that answers 500, and is owed as many deliveries as it may fail in a row."""
     listen("device.created")
     receiver.says(500)
     for _ in range(3):
         make_device(actor)
+    return receiver
+
+
+def test_a_receiver_that_fails_is_left_alone_although_more_happens(actor: Actor, failing: Receiver) -> None:
     drain()
-    assert len(receiver.got) == draining.MOST_FAILURES
+    assert len(failing.got) == draining.MOST_FAILURES
     make_device(actor)  # in the next moment
     drain()
-    assert len(receiver.got) == draining.MOST_FAILURES
+    assert len(failing.got) == draining.MOST_FAILURES
 
 
-def test_what_happens_meanwhile_does_not_end_the_rest(
-    actor: Actor, listen: Callable[..., Any], receiver: Receiver
-) -> None:
-    listen("device.created")
-    receiver.says(500)
-    for _ in range(3):
-        make_device(actor)
-    receiver.before_answering = lambda: make_device(actor) if len(receiver.got) == 3 else None
+def test_what_happens_meanwhile_does_not_end_the_rest(actor: Actor, failing: Receiver) -> None:
+    failing.before_answering = lambda: make_device(actor) if len(failing.got) == 3 else None
     drain()
-    assert len(receiver.got) == draining.MOST_FAILURES
+    assert len(failing.got) == draining.MOST_FAILURES
