@@ -117,7 +117,7 @@ def still(user_id: str, organization_id: str) -> str:
 
 
 def joined(user_id: str) -> dict[str, tuple[Role, datetime]]:
-    """The same, and since when."""
+    """The role of a user in each of their organizations, and since when they belong to it."""
     return {str(one.id): (one.members[0].role, one.members[0].joined_at) for one in _of(user_id)}
 
 
